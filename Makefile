@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# make            build/xdnat and build/xdnatd
+# make deps       what apt lacks for building and testing (root)
+# make check      unit tests, headers, format   · make check-prog, check-netns (root)
+# make bench      program time beside its floor (root)
+# V=1 shows commands, CLANG=clang-19 chooses the BPF compiler, WERROR=0 for packagers.
+
+B := build
+CC ?= gcc
+CLANG ?= clang
+BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+PYTHON := /usr/bin/python3
+PREFIX ?= /usr/local
+ifneq ($(V),1)
+Q := @
+say = @printf '  %-8s %s\n' $(1) $(2)
+endif
+ifneq ($(WERROR),0)
+ERROR := -Werror
+endif
+
+WARN := -Wall -Wextra $(ERROR)
+LIBS := libbpf libmnl jansson libuv
+# Only asked when something is compiled: `make deps` runs before pkg-config exists.
+CFLAGS ?= -O2 -g
+USER_CFLAGS = -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iuser -I$(B) \
+	-DXDNAT_VERSION='"$(VERSION)"' $(CFLAGS) $(shell pkg-config --cflags $(LIBS))
+USER_LIBS = $(shell pkg-config --libs $(LIBS))
+ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
+BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) -D__TARGET_ARCH_$(ARCH) \
+	-Iinclude -I/usr/include/$(shell uname -m)-linux-gnu
+VERSION := 0.1.0
+
+COMMON := addr attach clock confirm destination fail instance instance_daemon interface listener log netlink_event \
+	netlink_link netlink_neighbour netlink_request netlink_route nexthop offload out preflight reason rules_file \
+	spec spec_rule store store_flow store_rule sweep
+XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status cmd_rule \
+	cmd_rule_edit cmd_flow cmd_stats flow_filter host_port problem rule_record rule_set
+XDNATD := daemon follow
+UNIT := addr csum listener opt spec
+COMMON_O := $(COMMON:%=$(B)/user/%.o)
+HEADERS := $(wildcard bpf/*.bpf.h) $(wildcard user/*.h) include/xdnat_abi.h
+
+all: $(B)/xdnat $(B)/xdnatd
+
+$(B)/xdnat: $(XDNAT:%=$(B)/user/%.o) $(COMMON_O)
+$(B)/xdnatd: $(XDNATD:%=$(B)/user/%.o) $(COMMON_O)
+$(B)/xdnat $(B)/xdnatd:
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(USER_LIBS)
+
+$(B)/user/%.o: user/%.c Makefile | $(B)/user
+	$(call say,CC,$<)
+	$(Q)$(CC) $(USER_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/user/attach.o: $(B)/xdnat.skel.h $(B)/clock.skel.h
+
+$(B)/%.bpf.o: bpf/%.bpf.c Makefile | $(B)/user
+	$(call say,CLANG,$<)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/%.skel.h: $(B)/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $*_bpf > $@
+.PRECIOUS: $(B)/%.bpf.o $(B)/%.skel.h
+
+$(B)/user $(B)/tests:
+	$(Q)mkdir -p $@
+
+# Tests
+$(B)/tests/unit_%: tests/unit/test_%.c $(COMMON_O) $(B)/user/opt.o Makefile | $(B)/tests
+	$(call say,UNIT,$@)
+	$(Q)$(CC) $(USER_CFLAGS) -I. -MMD -MP -o $@ $< $(COMMON_O) $(B)/user/opt.o $(USER_LIBS) -lcmocka
+check: all check-headers check-unit
+check-unit: $(UNIT:%=$(B)/tests/unit_%)
+	$(Q)for t in $^; do ./$$t || exit 1; done
+# Each header compiles alone; the ABI under both compilers.
+check-headers: $(B)/xdnat.skel.h
+	$(Q)$(CLANG) $(BPF_CFLAGS) -x c -fsyntax-only include/xdnat_abi.h
+	$(Q)for h in include/xdnat_abi.h user/*.h; do \
+		$(CC) $(USER_CFLAGS) -x c -fsyntax-only $$h || exit 1; done
+	@echo "headers: each compiles alone"
+check-prog: all
+	$(Q)$(PYTHON) -m pytest -q tests/prog
+check-netns: all
+	$(Q)$(PYTHON) -m pytest -q tests/netns
+
+format:
+	$(Q)clang-format -i bpf/*.[ch] user/*.[ch] include/*.h tests/*/*.[ch]
+
+DEPS := gcc make clang llvm bpftool libbpf-dev libmnl-dev libjansson-dev libuv1-dev libelf-dev \
+	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 ethtool kmod procps \
+	python3-pytest python3-scapy curl
+deps:
+	$(Q)missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEPS) 2>/dev/null | \
+		awk '/ok installed/ {have[$$1]=1} END {n=split("$(DEPS)",want," "); \
+		for (i=1;i<=n;i++) if (!have[want[i]]) printf "%s ", want[i]}'); \
+	if [ -n "$$missing" ]; then echo "installing: $$missing"; \
+		apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+		apt-get install -y -q --no-install-recommends $$missing; fi
+
+install: all
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/xdnat $(B)/xdnatd
+clean:
+	rm -rf $(B)
+
+-include $(wildcard $(B)/*.d $(B)/user/*.d $(B)/tests/*.d)
+.PHONY: all check check-unit check-headers check-prog check-netns format deps install clean
+.DELETE_ON_ERROR:

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every map, and the choices made at load. Keys, values and who writes them:
+ * xdnat_abi.h. Maps are pinned by the loader and outlive the programs.
+ */
+#ifndef XDNAT_MAPS_BPF_H
+#define XDNAT_MAPS_BPF_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "xdnat_abi.h"
+
+/* Same as xdnat_config.tick_shift: the fast path reads no map for it. */
+const volatile __u32 tick_shift;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct xdnat_config);
+} xdnat_config SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, XDNAT_LISTENERS_MAX);
+	__type(key, struct xdnat_listener);
+	__type(value, __u32);
+} xdnat_listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, XDNAT_RULES_MAX);
+	__type(key, __u32);
+	__type(value, struct xdnat_rule);
+} xdnat_rules SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, XDNAT_RULES_MAX);
+	__type(key, __u32);
+	__type(value, struct xdnat_spec);
+} xdnat_specs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, XDNAT_INTERFACES_MAX);
+	__type(key, __u32);
+	__type(value, struct xdnat_interface);
+} xdnat_interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, XDNAT_NEIGHBOURS_MAX);
+	__type(key, struct xdnat_neighbour);
+	__type(value, __u32);
+} xdnat_neighbours SEC(".maps");
+
+/* Preallocated: inserts cannot fail for want of memory. The loader sets
+ * max_entries to two halves for each flow. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * XDNAT_FLOWS_DEFAULT);
+	__type(key, struct xdnat_key4);
+	__type(value, struct xdnat_half4);
+} xdnat_flows4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 2 * XDNAT_FLOWS_DEFAULT);
+	__type(key, struct xdnat_key6);
+	__type(value, struct xdnat_half6);
+} xdnat_flows6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, XDNAT_REASON_MAX);
+	__type(key, __u32);
+	__type(value, struct xdnat_counter);
+} xdnat_stats SEC(".maps");
+
+/* Mid-stream segments that made a flow in a tick. Best effort: processors may
+ * lose an increment, the limit is then passed by that much. */
+struct pickups {
+	__u32 tick;
+	__u32 count;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pickups);
+} xdnat_pickups SEC(".maps");
+
+/* Working memory for one packet: what would not fit on the 512 bytes of stack.
+ * Per CPU, and XDP does not nest. */
+#define SCRATCH_BYTES 512
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, SCRATCH_BYTES);
+} xdnat_scratch SEC(".maps");
+
+static __always_inline void *scratch_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&xdnat_scratch, &zero);
+}
+
+static __always_inline const struct xdnat_config *config_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&xdnat_config, &zero);
+}
+
+static __always_inline const struct xdnat_interface *interface_get(__u32 ifindex)
+{
+	return bpf_map_lookup_elem(&xdnat_interfaces, &ifindex);
+}
+
+#endif

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Writes a translation into a packet, one story for both directions: MACs, TTL,
+ * addresses, ports, and checksums by RFC 1624 differences made when the flow was.
+ * A checksum that was wrong stays wrong. Knows neither flows nor rules.
+ */
+#ifndef XDNAT_REWRITE_BPF_H
+#define XDNAT_REWRITE_BPF_H
+
+#include "csum.bpf.h"
+#include "packet.bpf.h"
+
+/* Fields a word wide, so that a copy of it stays in registers. */
+struct translation {
+	__be32 src[4]; /* IPv4: the first word only */
+	__be32 dst[4];
+	__be16 sport;
+	__be16 dport;
+	__sum16 l3_delta;   /* IPv4 header, TTL - 1 included */
+	__sum16 addr_delta;
+	__sum16 port_delta;
+	__u32 out_ifindex;
+	__be32 eth[3];
+};
+
+static __always_inline void rewrite_eth(struct ethhdr *eth, const struct translation *to)
+{
+	__be32 *word = (__be32 *)eth;
+
+	word[0] = to->eth[0];
+	word[1] = to->eth[1];
+	word[2] = to->eth[2];
+}
+
+static __always_inline void rewrite_l4(struct packet *pkt, const struct translation *to)
+{
+	__u32 delta = (__u32)(__u16)to->addr_delta + (__u16)to->port_delta;
+
+	if (pkt->tcp) {
+		pkt->tcp->source = to->sport;
+		pkt->tcp->dest = to->dport;
+		pkt->tcp->check = csum_apply(pkt->tcp->check, delta);
+		return;
+	}
+	pkt->udp->source = to->sport;
+	pkt->udp->dest = to->dport;
+	if (!pkt->udp->check) /* none was computed (RFC 768) */
+		return;
+	pkt->udp->check = csum_apply(pkt->udp->check, delta);
+	if (!pkt->udp->check)
+		pkt->udp->check = 0xffff;
+}
+
+static __always_inline void rewrite4(struct packet *pkt, const struct translation *to)
+{
+	struct iphdr *ip = pkt->ip4;
+
+	rewrite_eth(pkt->eth, to);
+	ip->ttl--;
+	ip->check = csum_apply(ip->check, (__u16)to->l3_delta);
+	ip->saddr = to->src[0];
+	ip->daddr = to->dst[0];
+	rewrite_l4(pkt, to);
+}
+
+static __always_inline void rewrite6(struct packet *pkt, const struct translation *to)
+{
+	struct ipv6hdr *ip = pkt->ip6;
+
+	rewrite_eth(pkt->eth, to);
+	ip->hop_limit--;
+	__builtin_memcpy(&ip->saddr, to->src, sizeof(to->src));
+	__builtin_memcpy(&ip->daddr, to->dst, sizeof(to->dst));
+	rewrite_l4(pkt, to);
+}
+
+/* The differences between a packet and what it leaves as. */
+static __always_inline __u32 rewrite_addr_delta(const struct tuple *from, const struct tuple *to)
+{
+	__u32 sum = 0;
+
+	for (int i = 0; i < 4; i++) {
+		sum += csum_diff32(from->src.word[i], to->src.word[i]);
+		sum += csum_diff32(from->dst.word[i], to->dst.word[i]);
+	}
+	return csum_fold(sum);
+}
+
+static __always_inline __u32 rewrite_port_delta(const struct tuple *from, const struct tuple *to)
+{
+	return csum_fold(csum_diff16(from->sport, to->sport) + csum_diff16(from->dport, to->dport));
+}
+
+/* TTL - 1 takes 0x0100 from the word it shares with the protocol, whatever its
+ * value (RFC 1141 section 2): ~m + m' is the one's complement of that. */
+static __always_inline __u32 rewrite_ttl_delta(void)
+{
+	return (__u16)~bpf_htons(0x0100);
+}
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Which rule a packet without a flow belongs to, and whether it may make one.
+ */
+#ifndef XDNAT_RULE_BPF_H
+#define XDNAT_RULE_BPF_H
+
+#include "maps.bpf.h"
+#include "packet.bpf.h"
+
+/* Mid-stream segments a tick that may make a flow: state that was lost comes
+ * back, a flood of stray segments does not fill the table. */
+#define PICKUPS_PER_TICK 4096
+
+/* The id of the rule whose listener is tuple's destination; 0: none. */
+static __always_inline __u32 rule_find(const struct tuple *tuple)
+{
+	const struct xdnat_config *config = config_get();
+	struct xdnat_listener listener = {
+		.addr = tuple->dst,
+		.port = tuple->dport,
+		.proto = tuple->proto,
+	};
+	const __u32 *id;
+
+	if (!config)
+		return 0;
+	listener.set = config->active_set;
+	id = bpf_map_lookup_elem(&xdnat_listeners, &listener);
+	return id ? *id : 0;
+}
+
+static __always_inline struct xdnat_rule *rule_get(__u32 id)
+{
+	return bpf_map_lookup_elem(&xdnat_rules, &id);
+}
+
+static __always_inline bool is_martian4(__be32 ip4)
+{
+	const __u8 *octet = (const __u8 *)&ip4;
+
+	return octet[0] == 0 || octet[0] == 127 || octet[0] >= 224 ||
+	       (octet[0] == 169 && octet[1] == 254);
+}
+
+static __always_inline bool is_martian6(const struct xdnat_addr *addr)
+{
+	const __u8 *octet = (const __u8 *)addr->word;
+
+	if (octet[0] == 0xff || (octet[0] == 0xfe && (octet[1] & 0xc0) == 0x80))
+		return true;
+	/* ::, ::1 and all that embeds IPv4 in ::/80 */
+	return !addr->word[0] && !addr->word[1] && !(addr->word[2] & bpf_htonl(0xffff0000));
+}
+
+/* No host on the far side can have this source (RFC 1812 section 5.3.7, RFC 6092
+ * REC-1 to REC-3). Sources that a route shows to be false: flow_new(). */
+static __always_inline bool is_bad_source(const struct tuple *tuple, const struct xdnat_addr *target)
+{
+	if (!tuple->sport || addr_is_same(&tuple->src, target))
+		return true;
+	return tuple->is_v6 ? is_martian6(&tuple->src) : is_martian4(tuple->src.word[3]);
+}
+
+static __always_inline bool pickup_is_allowed(__u32 tick)
+{
+	__u32 zero = 0;
+	struct pickups *pickups = bpf_map_lookup_elem(&xdnat_pickups, &zero);
+
+	if (!pickups)
+		return false;
+	if (pickups->tick != tick) {
+		pickups->tick = tick;
+		pickups->count = 0;
+	}
+	return pickups->count++ < PICKUPS_PER_TICK;
+}
+
+/* A connection starts with a SYN; one whose state was lost goes on with an ACK
+ * from the client (RFC 6092 REC-32: no window is known then, none is checked). */
+static __always_inline enum xdnat_reason rule_admit_tcp(const struct packet *pkt, __u32 tick)
+{
+	__u8 kind = pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
+
+	if (kind == TCP_SYN)
+		return XDNAT_FORWARDED;
+	if (!(kind & TCP_ACK) || (kind & (TCP_SYN | TCP_RST)))
+		return XDNAT_DROP_TCP_FLAGS;
+	return pickup_is_allowed(tick) ? XDNAT_FORWARDED : XDNAT_DROP_PICKUP_RATE;
+}
+
+#endif

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the datapath (bpf/) and the tools (user/) agree on: map keys and values,
+ * counters' reasons, limits and pin names. Includes nothing of libc and nothing
+ * of BPF. Change a layout or a meaning here: raise XDNAT_ABI.
+ */
+#ifndef XDNAT_ABI_H
+#define XDNAT_ABI_H
+
+#include <linux/types.h>
+
+#define XDNAT_ABI 1
+
+#define XDNAT_BPFFS "/sys/fs/bpf"
+#define XDNAT_PIN_ROOT XDNAT_BPFFS "/xdnat"
+#define XDNAT_RUN_ROOT "/run/xdnat"
+
+#define XDNAT_RULES_MAX 65536
+#define XDNAT_LISTENERS_MAX 262144 /* both sets, unbound rules expanded */
+#define XDNAT_INTERFACES_MAX 1024
+#define XDNAT_NEIGHBOURS_MAX 4096
+#define XDNAT_FLOWS_DEFAULT 262144 /* of each family */
+#define XDNAT_SPEC_BYTES 512
+#define XDNAT_IFNAME_BYTES 16
+
+/* An address in network byte order; IPv4 is mapped (RFC 4291 section 2.5.5.2). */
+struct xdnat_addr {
+	__be32 word[4];
+};
+_Static_assert(sizeof(struct xdnat_addr) == 16, "xdnat_addr");
+
+/* Key of xdnat_listeners. The value is the rule id (__u32). Written by tools. */
+struct xdnat_listener {
+	struct xdnat_addr addr;
+	__be16 port;
+	__u8 proto; /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 set;   /* visible while it equals xdnat_config.active_set */
+};
+_Static_assert(sizeof(struct xdnat_listener) == 20, "xdnat_listener");
+
+/* Directions of a flow, index of a rule's totals. */
+enum { XDNAT_ORIGINAL, XDNAT_REPLY, XDNAT_DIRECTIONS };
+
+/*
+ * Value of xdnat_rules, key rule id (__u32, never reused while loaded). Tools
+ * write the target before the rule's listeners exist and never change it; the
+ * datapath adds to the totals atomically.
+ */
+struct xdnat_rule {
+	struct xdnat_addr target;
+	__be16 target_port;
+	__u8 is_v6;
+	__u8 pad[5];
+	__u64 flows_made;
+	__u64 flows_ended;
+	__u64 ended_packets[XDNAT_DIRECTIONS]; /* of flows that have ended */
+	__u64 ended_bytes[XDNAT_DIRECTIONS];
+};
+_Static_assert(sizeof(struct xdnat_rule) == 72, "xdnat_rule");
+
+/* Value of xdnat_specs, key rule id: the rule in the CLI's grammar, canonical,
+ * NUL-terminated. Only the tools read and write it. */
+struct xdnat_spec {
+	char text[XDNAT_SPEC_BYTES];
+};
+
+/* Lifetimes: how long a flow may stay without a packet. */
+enum {
+	XDNAT_LIFE_TCP_HALF_OPEN,
+	XDNAT_LIFE_TCP_ESTABLISHED,
+	XDNAT_LIFE_TCP_CLOSING,
+	XDNAT_LIFE_UDP_UNANSWERED,
+	XDNAT_LIFE_UDP_ANSWERED,
+	XDNAT_LIFE_MAX,
+};
+
+/* The one element of xdnat_config: what must outlive a program. Tools write it
+ * under the instance's lock; the datapath reads active_set. */
+struct xdnat_config {
+	__u32 abi;
+	__u32 active_set;   /* 0 or 1: the listeners in force; one store swaps a rule set */
+	__u32 hz;           /* jiffies a second, measured at load */
+	__u32 tick_shift;   /* a tick is 2^tick_shift jiffies, about a second */
+	__u32 flows;        /* capacity of each family's flow table */
+	__u32 next_rule_id; /* from 1 */
+	__u32 generation;   /* raised with every change of the rules */
+	__u32 life_ticks[XDNAT_LIFE_MAX];
+	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace it was loaded in */
+};
+_Static_assert(sizeof(struct xdnat_config) == 56, "xdnat_config");
+
+enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC };
+/* xdnat_interface.restore: what unload has to put back. */
+#define XDNAT_RESTORE_RXVLAN 1
+
+/* Value of xdnat_interfaces, key ifindex (__u32): the loaded interfaces. */
+struct xdnat_interface {
+	__u8 mac[6]; /* the interface's own; frames to another address are not ours */
+	__u8 mode;
+	__u8 restore;
+	char name[XDNAT_IFNAME_BYTES];
+};
+_Static_assert(sizeof(struct xdnat_interface) == 24, "xdnat_interface");
+
+/* Key of xdnat_neighbours: the neighbour entries that we keep resolved, so that
+ * unload can let go of them. The value is a __u32 of no meaning. Tools only. */
+struct xdnat_neighbour {
+	struct xdnat_addr addr;
+	__u32 ifindex;
+};
+_Static_assert(sizeof(struct xdnat_neighbour) == 20, "xdnat_neighbour");
+
+/* A packet's addresses and ports as a half's packets carry them. */
+struct xdnat_key4 {
+	__be32 src;
+	__be32 dst;
+	__be16 sport;
+	__be16 dport;
+	__u8 proto;
+	__u8 pad[3]; /* zero: part of the hash key */
+};
+_Static_assert(sizeof(struct xdnat_key4) == 16, "xdnat_key4");
+
+struct xdnat_key6 {
+	__be32 src[4];
+	__be32 dst[4];
+	__be16 sport;
+	__be16 dport;
+	__u8 proto;
+	__u8 pad[3];
+};
+_Static_assert(sizeof(struct xdnat_key6) == 40, "xdnat_key6");
+
+/* xdnat_half.state. A half is on the fast path while it is XDNAT_SETTLED. */
+#define XDNAT_ANSWERED 0x01  /* the target has answered */
+#define XDNAT_CONFIRMED 0x02 /* UDP: answered; TCP: the client went on after the answer */
+#define XDNAT_CLOSING 0x04   /* a FIN or RST passed and no data since */
+#define XDNAT_DEAD 0x08      /* being freed: translates nothing any more */
+#define XDNAT_SETTLED (XDNAT_ANSWERED | XDNAT_CONFIRMED)
+
+/* The lifetime of a flow: an index of life_ticks. state: of both halves together
+ * (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 7857 section 2.1). */
+static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
+{
+	if (!is_tcp)
+		return state & XDNAT_ANSWERED ? XDNAT_LIFE_UDP_ANSWERED : XDNAT_LIFE_UDP_UNANSWERED;
+	if (state & XDNAT_CLOSING)
+		return XDNAT_LIFE_TCP_CLOSING;
+	return state & XDNAT_CONFIRMED ? XDNAT_LIFE_TCP_ESTABLISHED : XDNAT_LIFE_TCP_HALF_OPEN;
+}
+
+/*
+ * One direction of a flow without its addresses. Written by packets of this
+ * direction only, but for state bits (set and cleared atomically by both).
+ * Counters are best effort: two processors may lose an increment.
+ */
+struct xdnat_half {
+	__u32 version;      /* even; odd while out_ifindex, mtu and eth are written */
+	__u32 tick;         /* of the last packet; 0 before the first one */
+	__u32 state;
+	__u32 in_ifindex;   /* where the last packet came in, and ... */
+	__u8 in_mac[6];     /* ... that interface's address */
+	__sum16 l3_delta;   /* RFC 1624 deltas: IPv4 header with TTL - 1 */
+	__sum16 addr_delta; /* addresses: pseudo-header */
+	__sum16 port_delta;
+	__be16 sport;       /* what the packet leaves with */
+	__be16 dport;
+	__u32 out_ifindex;  /* 0: next hop unknown, look it up */
+	__u16 mtu;          /* of the way out, bytes from the IP header on */
+	__u8 direction;     /* XDNAT_ORIGINAL or XDNAT_REPLY */
+	__u8 proto;
+	__be32 eth[3];      /* both MACs, destination first, as they stand in the frame */
+	__u32 rule;
+	__u64 packets;
+	__u64 bytes;        /* from the IP header on */
+};
+_Static_assert(sizeof(struct xdnat_half) == 72, "xdnat_half");
+
+/* Values of xdnat_flows4 and xdnat_flows6. The key comes first: a kernel hash
+ * recycles elements under its readers, who compare it after they have copied. */
+struct xdnat_half4 {
+	struct xdnat_key4 key;
+	struct xdnat_half half;
+	__be32 src; /* what the packet leaves with */
+	__be32 dst;
+};
+_Static_assert(sizeof(struct xdnat_half4) == 96, "xdnat_half4");
+
+struct xdnat_half6 {
+	struct xdnat_key6 key;
+	struct xdnat_half half;
+	__be32 src[4];
+	__be32 dst[4];
+};
+_Static_assert(sizeof(struct xdnat_half6) == 144, "xdnat_half6");
+
+/* Context of the syscall program xdnat_clock: both clocks, read together. */
+struct xdnat_clock {
+	__u64 jiffies;
+	__u64 boot_ns; /* bpf_ktime_get_boot_ns */
+};
+
+/* Context of the syscall program xdnat_flow_end, which frees a flow that has
+ * expired or (force) any. */
+struct xdnat_flow_end {
+	struct xdnat_key6 key; /* of either half; IPv4 in the first word of src and dst */
+	__u32 is_v6;
+	__u32 force;
+	__u32 ended; /* out: 1 if the flow is gone */
+};
+
+/* What became of a packet. XDNAT_FORWARDED is also "no objection, go on". */
+enum xdnat_reason {
+	XDNAT_FORWARDED,
+	/* Not ours: passed on untouched. */
+	XDNAT_PASS_NOT_IP,
+	XDNAT_PASS_VLAN,
+	XDNAT_PASS_PROTOCOL,
+	XDNAT_PASS_FRAGMENT,
+	XDNAT_PASS_MALFORMED,
+	XDNAT_PASS_OTHER_MAC,
+	XDNAT_PASS_NO_RULE,
+	/* Ours, and dropped. */
+	XDNAT_DROP_HEADER_CHECKSUM,
+	XDNAT_DROP_MALFORMED,
+	XDNAT_DROP_PRIORITY_TAG,
+	XDNAT_DROP_IP_OPTIONS,
+	XDNAT_DROP_EXT_HEADERS,
+	XDNAT_DROP_FRAGMENT,
+	XDNAT_DROP_TTL,
+	XDNAT_DROP_TOO_BIG,
+	XDNAT_DROP_UDP6_CHECKSUM,
+	XDNAT_DROP_BAD_SOURCE,
+	XDNAT_DROP_TCP_FLAGS,
+	XDNAT_DROP_PICKUP_RATE,
+	XDNAT_DROP_NO_ROUTE,
+	XDNAT_DROP_FORWARDING_OFF,
+	XDNAT_DROP_NO_NEIGHBOUR,
+	XDNAT_DROP_NOT_LOADED,
+	XDNAT_DROP_WRONG_INTERFACE,
+	XDNAT_DROP_TUPLE_TAKEN,
+	XDNAT_DROP_TABLE_FULL,
+	XDNAT_DROP_EXPIRED,
+	XDNAT_DROP_BUSY,
+	XDNAT_REASON_MAX,
+	XDNAT_FIRST_PASS = XDNAT_PASS_NOT_IP,
+	XDNAT_FIRST_DROP = XDNAT_DROP_HEADER_CHECKSUM,
+};
+
+/* Value of the per-CPU array xdnat_stats, key a reason. Written by the datapath. */
+struct xdnat_counter {
+	__u64 packets;
+	__u64 bytes; /* whole frames */
+};
+
+#endif

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""bpf(2) by ctypes: just what the tests need, and nothing of the product."""
+import ctypes
+import os
+import platform
+import re
+import struct
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SYSCALL = {"x86_64": 321, "aarch64": 280}[platform.machine()]
+(MAP_LOOKUP, MAP_UPDATE, MAP_GET_NEXT, PROG_LOAD, OBJ_PIN, OBJ_GET, TEST_RUN, OBJ_INFO,
+ LINK_CREATE) = 1, 2, 4, 5, 6, 7, 10, 15, 28
+PASS, DROP, TX, REDIRECT = 2, 1, 3, 4
+libc = ctypes.CDLL(None, use_errno=True)
+libc.syscall.restype = ctypes.c_long
+
+
+def bpf(command, attr):
+    buffer = ctypes.create_string_buffer(attr + bytes(max(0, 128 - len(attr))))
+    result = libc.syscall(SYSCALL, command, buffer, len(buffer) - 1)
+    if result < 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, "bpf command %d: %s" % (command, os.strerror(errno)))
+    return result, buffer.raw
+
+
+def pointer(buffer):
+    return ctypes.addressof(buffer)
+
+
+def pinned(path):
+    """Descriptor of a pinned program, map or link."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    return bpf(OBJ_GET, struct.pack("QII", pointer(name), 0, 0))[0]
+
+
+def object_id(descriptor):
+    """Id of a program, map or link: where it stands in the info differs."""
+    info = ctypes.create_string_buffer(256)
+    bpf(OBJ_INFO, struct.pack("IIQ", descriptor, 256, pointer(info)))
+    return struct.unpack_from("II", info.raw)
+
+
+def kind_and_id(path):
+    """("prog", 17) of a pinned object."""
+    descriptor = pinned(path)
+    try:
+        target = os.readlink("/proc/self/fd/%d" % descriptor)
+        kind = re.search(r"bpf[-_](prog|map|link)", target).group(1)
+        with open("/proc/self/fdinfo/%d" % descriptor) as lines:
+            number = re.search(r"^%s_id:\s*(\d+)" % kind, lines.read(), re.M).group(1)
+        return kind, int(number)
+    finally:
+        os.close(descriptor)
+
+
+def test_run(program, frame, ifindex, queue=0):
+    """One run of an XDP program: (action, frame after)."""
+    data = ctypes.create_string_buffer(frame, len(frame))
+    room = len(frame) + 256
+    out = ctypes.create_string_buffer(room)
+    context = ctypes.create_string_buffer(
+        struct.pack("IIIIII", 0, len(frame), 0, ifindex, queue, 0), 24)
+    attr = struct.pack("IIIIQQIIIIQQII", program, 0, len(frame), room, pointer(data),
+                       pointer(out), 1, 0, 24, 0, pointer(context), 0, 0, 0)
+    _, attr = bpf(TEST_RUN, attr)
+    _, action, _, size = struct.unpack_from("IIII", attr)
+    return action, out.raw[:size]
+
+
+test_run.__test__ = False
+
+
+def possible_cpus():
+    with open("/sys/devices/system/cpu/possible") as text:
+        return int(text.read().strip().split("-")[-1].split(",")[-1]) + 1
+
+
+def lookup(descriptor, key, size):
+    key = ctypes.create_string_buffer(key, len(key))
+    value = ctypes.create_string_buffer(size)
+    bpf(MAP_LOOKUP, struct.pack("IIQQQ", descriptor, 0, pointer(key), pointer(value), 0))
+    return value.raw
+
+
+def keys(descriptor, size):
+    """All keys of a map; may repeat some if it changes meanwhile."""
+    found, last = [], None
+    while True:
+        key = ctypes.create_string_buffer(last, size) if last is not None else None
+        following = ctypes.create_string_buffer(size)
+        try:
+            bpf(MAP_GET_NEXT, struct.pack("IIQQ", descriptor, 0, pointer(key) if key else 0,
+                                          pointer(following)))
+        except FileNotFoundError:
+            return found
+        last = following.raw
+        found.append(last)
+
+
+def load_pass(name="foreign_xdp"):
+    """An XDP program that passes everything, as somebody else's would."""
+    code = struct.pack("BBhi", 0xb7, 0, 0, PASS) + struct.pack("BBhi", 0x95, 0, 0, 0)
+    code = ctypes.create_string_buffer(code, len(code))
+    licence = ctypes.create_string_buffer(b"GPL")
+    attr = struct.pack("IIQQIIQII16s", 6, 2, pointer(code), pointer(licence), 0, 0, 0, 0, 0,
+                       name.encode())
+    return bpf(PROG_LOAD, attr)[0]
+
+
+def pin(descriptor, path):
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    bpf(OBJ_PIN, struct.pack("QII", pointer(name), descriptor, 0))
+
+
+def link_xdp(program, ifindex):
+    return bpf(LINK_CREATE, struct.pack("IIII", program, ifindex, 37, 0))[0]
+
+
+def reasons():
+    """Names of enum xdnat_reason in order, without prefix: FORWARDED, PASS_NOT_IP, …"""
+    with open(os.path.join(ROOT, "include/xdnat_abi.h")) as header:
+        body = re.search(r"enum xdnat_reason \{(.*?)XDNAT_REASON_MAX", header.read(), re.S)
+    return re.findall(r"XDNAT_(\w+)", re.sub(r"/\*.*?\*/", "", body.group(1), flags=re.S))

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: GPL-2.0-only
+import socket
+
+import pytest
+import world as w
+from network import Network
+
+
+@pytest.fixture(scope="session")
+def network():
+    made = Network.__new__(Network)
+    try:
+        made.__init__()
+        yield made
+    finally:
+        made.remove()
+
+
+@pytest.fixture
+def xdnat(network):
+    """The command, nothing loaded; afterwards nothing is."""
+    command = w.Xdnat(network.router)
+    try:
+        yield command
+    finally:
+        command.destroy()
+
+
+@pytest.fixture(params=["native", "generic"])
+def loaded(request, xdnat):
+    """Loaded on both interfaces, in each mode."""
+    xdnat("load", "wan", "lan", "--mode", request.param)
+    return xdnat
+
+
+@pytest.fixture
+def native(xdnat):
+    xdnat("load", "wan", "lan", "--mode", "native")
+    return xdnat
+
+
+@pytest.fixture
+def service(network):
+    """service(space, loop, port): a socket served by a thread, ended afterwards."""
+    running = []
+
+    def start(space, loop, port, address="", family=None, kind=None):
+        family = family or (socket.AF_INET6 if ":" in address else socket.AF_INET)
+        sock = space.socket(family, kind or socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind((address, port))
+        if sock.type == socket.SOCK_STREAM:
+            sock.listen(1024)
+        running.append(w.Service(loop, sock))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Who may make a flow, and who may use one."""
+import itertools
+
+import pytest
+import world as w
+from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
+from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_pass,
+                    expect_unforwarded)
+
+SIDES = pytest.mark.parametrize("side", [V4, V6], ids=["v4", "v6"])
+PROTOS = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
+ALL_FLAGS = pytest.mark.parametrize("flags", range(64))
+
+
+def begins(flags):
+    """A SYN begins a flow, a segment of a connection whose flow was lost too."""
+    if flags & SYN:
+        return not flags & (ACK | RST | FIN)
+    return bool(flags & ACK) and not flags & RST
+
+
+@SIDES
+@ALL_FLAGS
+def test_flags_of_a_first_segment(router, side, flags):
+    first = router.original(side, flags=flags)
+    if not begins(flags):
+        expect_drop(router.send(first), first, "TCP_FLAGS")
+        assert not router.has_flow(first)
+        return
+    if flags & SYN and flags & (PSH | URG):
+        # Data in a SYN is legal (RFC 7413), nonsense is not; either way nothing
+        # is half done.
+        result = router.send(first)
+        assert router.has_flow(first) == (result.reason == "FORWARDED"), result
+        return
+
+    def is_taken():  # picking up mid-stream is rate-limited
+        result = router.send(first)
+        if result.reason == "DROP_PICKUP_RATE" and not flags & SYN:
+            expect_drop(result, first, "PICKUP_RATE")
+            assert not router.has_flow(first)
+            return False
+        expect(result, router.forwarded(first))
+        return True
+
+    w.wait(is_taken, "picked up", 10)
+    assert router.has_flow(first)
+
+
+@SIDES
+@ALL_FLAGS
+def test_flags_of_a_settled_flow(router, side, flags):
+    settled = router.establish(side)
+    onward = settled.with_(flags=flags)
+    expect(router.send(onward), router.forwarded(onward))
+    back = router.reply(settled, side, flags=flags)
+    expect(router.send(back, "lan"), router.returned(back))
+    expect(router.send(settled), router.forwarded(settled))
+
+
+MARTIANS = {
+    V4: ["0.0.0.0", "0.1.2.3", "127.0.0.1", "127.255.0.9", "169.254.7.7", "224.0.0.1",
+         "239.255.255.255", "240.0.0.1", "255.255.255.255", V4.listener, V4.target],
+    V6: ["::", "::1", "ff02::1", "ff0e::5", "fe80::1", "febf::1", "::ffff:1.2.3.4",
+         V6.listener, V6.target],
+}
+
+
+@pytest.mark.parametrize("side, source", [(side, source) for side in MARTIANS
+                                          for source in MARTIANS[side]])
+@PROTOS
+def test_bad_source(router, side, source, proto):
+    first = router.original(side, proto, src=source)
+    expect_drop(router.send(first), first, "BAD_SOURCE")
+    assert not router.has_flow(first)
+
+
+@SIDES
+@PROTOS
+def test_land(router, side, proto):
+    """From the listener to itself, the same port: RFC-less, deadly once."""
+    first = router.original(side, proto, src=side.listener, sport=8080)
+    expect_drop(router.send(first), first, "BAD_SOURCE")
+    assert not router.has_flow(first)
+
+
+@SIDES
+@PROTOS
+def test_source_port_0(router, side, proto):
+    first = router.original(side, proto, sport=0)
+    result = router.send(first)
+    expect_drop(result, first, result.reason[5:])
+    assert not router.has_flow(first)
+
+
+@SIDES
+@PROTOS
+def test_reply_by_the_wrong_interface(router, side, proto):
+    settled = router.establish(side, proto)
+    back = router.reply(settled, side, dmac="02:00:00:00:01:01", flags=ACK)
+    expect_drop(router.send(back, "wan"), back, "WRONG_INTERFACE")
+    back = back.with_(dmac=LAN_MAC)
+    expect(router.send(back, "lan"), router.returned(back))
+
+
+@SIDES
+@PROTOS
+def test_reply_tuple_must_be_whole(router, side, proto):
+    settled = router.establish(side, proto)
+    other = "fd00::6" if side is V6 else "10.0.0.6"
+    for changes in (dict(sport=81), dict(src=other), dict(sport=8080)):
+        back = router.reply(settled, side, flags=ACK, **changes)
+        expect_pass(router.send(back, "lan"), back, "NO_RULE")
+    back = router.reply(settled.with_(sport=settled.sport ^ 0x4000), side, flags=ACK)
+    expect_pass(router.send(back, "lan"), back, "NO_RULE")
+
+
+@SIDES
+@PROTOS
+def test_reply_without_a_flow(router, side, proto):
+    """The target never begins anything."""
+    back = router.reply(router.original(side, proto), side, flags=SYN | ACK)
+    expect_pass(router.send(back, "lan"), back, "NO_RULE")
+
+
+@SIDES
+def test_protocols_do_not_share_flows(router, side):
+    settled = router.establish(side, TCP)
+    back = router.reply(settled.with_(proto=UDP), side)
+    expect_pass(router.send(back, "lan"), back, "NO_RULE")
+
+
+@SIDES
+@PROTOS
+def test_two_listeners_one_target_one_client_port(router, side, proto):
+    form = "[%s]:8090:[%s]:80/%s" if side is V6 else "%s:8090:%s:80/%s"
+    rule = form % (side.listener, side.target, "tcp" if proto == TCP else "udp")
+    router.xdnat("rule", "add", rule)
+    settled = router.establish(side, proto)
+    second = router.original(side, proto, dport=8090, sport=settled.sport)
+    expect_drop(router.send(second), second, "TUPLE_TAKEN")
+    assert not router.has_flow(second)
+    third = router.original(side, proto, dport=8090)
+    expect(router.send(third), router.forwarded(third))
+    # The reply still belongs to the first flow, and says so.
+    back = router.reply(settled, side, flags=ACK)
+    expect(router.send(back, "lan"), router.returned(back))
+    router.xdnat("rule", "del", rule)
+
+
+@SIDES
+@PROTOS
+def test_listener_reached_by_the_lan(router, side, proto):
+    """A client in the target's own network would be answered directly: no hairpin
+    here, so nothing may be half translated."""
+    local = "fd00::77" if side is V6 else "10.0.0.77"
+    first = router.original(side, proto, src=local, dmac=LAN_MAC, smac=TARGET_MAC)
+    result = router.send(first, "lan")
+    if result.reason != "FORWARDED":
+        expect_unforwarded(result, first)
+        assert not router.has_flow(first)
+
+
+@pytest.fixture
+def small():
+    made = Router.__new__(Router)
+    try:
+        made.__init__("x", flows=64)
+        yield made
+    finally:
+        if hasattr(made, "xdnat"):
+            made.remove()
+
+
+def test_full_table_refuses_and_keeps(small):
+    """New flows are refused and counted, the old ones go on."""
+    for side in V4, V6:
+        old = [small.establish(side, proto) for proto in (TCP, UDP)]
+        for n in itertools.count():
+            assert n <= 2000, "a table of 64 flows took 2000"
+            first = small.original(side, TCP)
+            result = small.send(first)
+            if result.reason != "FORWARDED":
+                break
+            expect(result, small.forwarded(first))
+        assert n >= 60, "full after %d flows" % n
+        for _ in range(3):
+            first = small.original(side, UDP)
+            expect_drop(small.send(first), first, "TABLE_FULL")
+            assert not small.has_flow(first)
+        for settled in old:
+            expect(small.send(settled), small.forwarded(settled))
+            back = small.reply(settled, side, flags=ACK)
+            expect(small.send(back, "lan"), small.returned(back))
+    # Room again: the same client comes in.
+    small.xdnat("flow", "flush", "--yes")
+    first = small.original(V4)
+    expect(small.send(first), small.forwarded(first))
+
+
+def test_what_stands_in_the_way_out(small):
+    """No route, no neighbour, forwarding off: refused by name, and no flow of it
+    bars the way once it is repaired."""
+    near = small.near
+    first = small.original(V4)
+    near.ip("neigh", "del", V4.target, "dev", "lan")
+    expect_drop(small.send(first), first, "NO_NEIGHBOUR")
+    near.ip("neigh", "replace", V4.target, "lladdr", TARGET_MAC, "dev", "lan", "nud",
+            "permanent")
+    near.sysctl("ipv4.ip_forward=0", "ipv4.conf.wan.forwarding=0")
+    expect_drop(small.send(small.original(V4, sport=first.sport)), first, "FORWARDING_OFF")
+    near.sysctl("ipv4.ip_forward=1", "ipv4.conf.wan.forwarding=1")
+    near.ip("route", "add", "blackhole", V4.target + "/32")
+    expect_drop(small.send(first), first, "NO_ROUTE")
+    near.ip("route", "del", "blackhole", V4.target + "/32")
+    expect(small.send(first), small.forwarded(first))
+
+
+def test_unloaded_way_out(small):
+    """The answers could not be translated back: refused."""
+    small.xdnat("unload", "lan")
+    first = small.original(V4)
+    expect_drop(small.send(first), first, "NOT_LOADED")
+    assert not small.has_flow(first)
+
+
+def test_rule_removed_flow_kept(small):
+    settled = small.establish(V4)
+    small.xdnat("rule", "del", "%s:8080/tcp" % V4.listener)
+    expect(small.send(settled), small.forwarded(settled))
+    first = small.original(V4)
+    expect_pass(small.send(first), first, "NO_RULE")
+
+
+@pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
+def test_next_hop_is_followed(small, proto):
+    """A flow looks its next hop up again about every second."""
+    settled = small.establish(V4, proto)
+    small.near.ip("neigh", "replace", V4.target, "lladdr", "02:00:00:00:02:99", "dev", "lan",
+                  "nud", "permanent")
+    want = small.forwarded(settled).with_(dmac="02:00:00:00:02:99").build()
+    w.wait(lambda: small.send(settled).frame == want, "the new MAC is used", 3)
+
+
+@SIDES
+def test_replies_outlive_the_targets_neighbour_entry(small, side):
+    """That we cannot reach the target just now is no reason to drop what it sends."""
+    settled = small.establish(side)
+    small.near.ip("neigh", "del", side.target, "dev", "lan")
+    w.wait(lambda: small.send(settled).reason == "DROP_NO_NEIGHBOUR", "the entry is missed", 5)
+    back = small.reply(settled, side, flags=PSH | ACK, payload=b"I am here")
+    expect(small.send(back, "lan"), small.returned(back))
+    small.near.ip("neigh", "replace", side.target, "lladdr", TARGET_MAC, "dev", "lan", "nud",
+                  "permanent")
+    w.wait(lambda: small.send(settled).reason == "FORWARDED", "it is back", 5)

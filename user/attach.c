@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "attach.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/if_link.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "clock.skel.h"
+#include "fail.h"
+#include "log.h"
+#include "xdnat.skel.h"
+
+/* Seconds, in the order of XDNAT_LIFE_…; RFC 5382 REQ-5, RFC 4787 REQ-5. */
+static const uint32_t life_sec[XDNAT_LIFE_MAX] = {240, 7440, 240, 120, 300};
+
+#define NEW_DIR_BYTES (INSTANCE_DIR_BYTES + 4)
+
+/* Pins are made here and appear under their real name all at once. */
+static void new_pin_dir(const struct instance *instance, char *path)
+{
+	snprintf(path, NEW_DIR_BYTES, "%s_new", instance->pin_dir);
+}
+
+static void remove_pins(const char *dir)
+{
+	struct dirent *entry;
+	DIR *pins = opendir(dir);
+
+	if (!pins)
+		return;
+	while ((entry = readdir(pins)))
+		unlinkat(dirfd(pins), entry->d_name, 0);
+	closedir(pins);
+	rmdir(dir);
+}
+
+static int fail_load(int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		return fail(-EPERM, "the kernel refuses BPF programs here (root, CAP_BPF and "
+				    "CAP_NET_ADMIN are needed): %s",
+			    strerror(-err));
+	if (err == -ENOMEM)
+		return fail(err, "no memory for the flow tables; type a smaller --flows N");
+	return fail(-EOPNOTSUPP, "the kernel does not take the program: %s (%s)", strerror(-err),
+		    log_libbpf_last());
+}
+
+static int config_fill(struct xdnat_config *config, int clock_program, uint32_t flows)
+{
+	int err = clock_measure_hz(clock_program, &config->hz);
+
+	if (err)
+		return fail(-EOPNOTSUPP, "cannot read the kernel's clock by a BPF program: %s",
+			    strerror(-err));
+	config->abi = XDNAT_ABI;
+	config->flows = flows;
+	config->next_rule_id = 1;
+	config->netns_cookie = store_netns_cookie();
+	config->tick_shift = clock_tick_shift(config->hz);
+	for (int i = 0; i < XDNAT_LIFE_MAX; i++)
+		config->life_ticks[i] =
+			(((uint64_t)life_sec[i] * config->hz) >> config->tick_shift) + 1;
+	return 0;
+}
+
+static int pin_all(struct xdnat_bpf *skeleton, const struct clock_bpf *clock, const char *dir)
+{
+	char path[PATH_MAX];
+	struct bpf_program *program;
+	struct bpf_map *map;
+	int err;
+
+	bpf_object__for_each_map(map, skeleton->obj)
+	{
+		if (bpf_map__is_internal(map))
+			continue;
+		snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
+		err = bpf_map__pin(map, path);
+		if (err)
+			return err;
+	}
+	bpf_object__for_each_program(program, skeleton->obj)
+	{
+		snprintf(path, sizeof(path), "%s/%s", dir, bpf_program__name(program));
+		err = bpf_program__pin(program, path);
+		if (err)
+			return err;
+	}
+	snprintf(path, sizeof(path), "%s/xdnat_clock", dir);
+	return bpf_program__pin(clock->progs.xdnat_clock, path);
+}
+
+static int load_skeleton(struct xdnat_bpf *skeleton, const struct xdnat_config *config)
+{
+	uint32_t zero = 0;
+	int err;
+
+	skeleton->rodata->tick_shift = config->tick_shift;
+	bpf_map__set_max_entries(skeleton->maps.xdnat_flows4, 2 * config->flows);
+	bpf_map__set_max_entries(skeleton->maps.xdnat_flows6, 2 * config->flows);
+	err = xdnat_bpf__load(skeleton);
+	if (err)
+		return fail_load(err);
+	err = bpf_map__update_elem(skeleton->maps.xdnat_config, &zero, sizeof(zero), config,
+				   sizeof(*config), BPF_ANY);
+	return err ? fail(err, "cannot write the configuration map: %s", strerror(-err)) : 0;
+}
+
+int attach_create(const struct instance *instance, uint32_t flows)
+{
+	struct xdnat_bpf *skeleton = NULL;
+	struct xdnat_config config = {};
+	struct clock_bpf *clock;
+	char dir[NEW_DIR_BYTES];
+	int err;
+
+	new_pin_dir(instance, dir);
+	remove_pins(dir);
+	clock = clock_bpf__open_and_load();
+	if (!clock)
+		return fail_load(-errno);
+	err = config_fill(&config, bpf_program__fd(clock->progs.xdnat_clock), flows);
+	if (err)
+		goto out;
+	skeleton = xdnat_bpf__open();
+	err = skeleton ? load_skeleton(skeleton, &config) : fail_load(-errno);
+	if (err)
+		goto out;
+	err = mkdir(dir, 0700) ? -errno : pin_all(skeleton, clock, dir);
+	if (!err && rename(dir, instance->pin_dir))
+		err = -errno;
+	if (err) {
+		fail(err, "cannot pin maps and programs at %s: %s", instance->pin_dir,
+		     strerror(-err));
+		remove_pins(dir);
+	}
+out:
+	xdnat_bpf__destroy(skeleton);
+	clock_bpf__destroy(clock);
+	return err;
+}
+
+void attach_destroy(const struct instance *instance)
+{
+	char dir[NEW_DIR_BYTES];
+
+	new_pin_dir(instance, dir);
+	remove_pins(dir);
+	remove_pins(instance->pin_dir);
+}
+
+static void link_path(const struct instance *instance, uint32_t ifindex, char *path)
+{
+	snprintf(path, PATH_MAX, "%s/link_%u", instance->pin_dir, ifindex);
+}
+
+static int fail_foreign(const struct netlink_link *link, uint32_t program_id)
+{
+	struct bpf_prog_info info = {};
+	uint32_t length = sizeof(info);
+	int fd = bpf_prog_get_fd_by_id(program_id);
+
+	if (fd >= 0) {
+		bpf_obj_get_info_by_fd(fd, &info, &length);
+		close(fd);
+	}
+	return fail(-EBUSY,
+		    "%s already runs the XDP program \"%s\" (id %u), which is not xdnat's and "
+		    "stays; to look at it: bpftool net show dev %s",
+		    link->name, info.name[0] ? info.name : "?", program_id, link->name);
+}
+
+static int fail_attach(int err, const struct netlink_link *link, uint8_t mode)
+{
+	const char *name = link->name;
+
+	if (mode == XDNAT_MODE_NATIVE && (err == -EOPNOTSUPP || err == -ENODEV))
+		return fail(-EOPNOTSUPP,
+			    "the driver of %s has no native XDP; type: xdnat load %s --mode generic",
+			    name, name);
+	if (mode == XDNAT_MODE_NATIVE && (err == -EINVAL || err == -ERANGE || err == -ENOSPC))
+		return fail(-EOPNOTSUPP,
+			    "the driver of %s refuses native XDP (%s): often the MTU (%u) is too "
+			    "large for it, or it has too few queues, or LRO is on; change that or "
+			    "type: xdnat load %s --mode generic",
+			    name, strerror(-err), link->mtu, name);
+	if (err == -EBUSY || err == -EEXIST)
+		return fail(-EBUSY,
+			    "another XDP program is on %s; to look at it: bpftool net show dev %s",
+			    name, name);
+	return fail(err, "cannot attach to %s: %s", name, strerror(-err));
+}
+
+int attach_interface(const struct instance *instance, struct store *store,
+		     const struct netlink_link *link, uint8_t mode)
+{
+	LIBBPF_OPTS(bpf_link_create_opts, opts,
+		    .flags = mode == XDNAT_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+	char path[PATH_MAX];
+	int fd, err = 0;
+
+	if (link->xdp_prog_id)
+		return fail_foreign(link, link->xdp_prog_id);
+	link_path(instance, link->ifindex, path);
+	unlink(path); /* of an interface that had this index before */
+	fd = bpf_link_create(store_xdp_program(store), link->ifindex, BPF_XDP, &opts);
+	if (fd < 0)
+		return fail_attach(fd, link, mode);
+	if (bpf_obj_pin(fd, path)) {
+		err = -errno;
+		fail(err, "cannot pin the link of %s at %s: %s", link->name, path, strerror(-err));
+	}
+	close(fd);
+	return err;
+}
+
+int attach_detach(const struct instance *instance, uint32_t ifindex)
+{
+	char path[PATH_MAX];
+
+	link_path(instance, ifindex, path);
+	return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
+bool attach_is_attached(const struct instance *instance, uint32_t ifindex)
+{
+	struct bpf_link_info info = {};
+	uint32_t length = sizeof(info);
+	char path[PATH_MAX];
+	int fd, err;
+
+	link_path(instance, ifindex, path);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return false;
+	err = bpf_obj_get_info_by_fd(fd, &info, &length);
+	close(fd);
+	return !err && info.xdp.ifindex == ifindex;
+}

@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * load: programs on interfaces, maps, daemon. What it does it undoes if it cannot
+ * finish.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "cmd.h"
+#include "confirm.h"
+#include "fail.h"
+#include "interface.h"
+#include "listener.h"
+#include "log.h"
+#include "netlink.h"
+#include "out.h"
+#include "preflight.h"
+
+#define FLOWS_MAX 16777216
+#define RAM_PER_FLOW 8192 /* a flow of each family takes a tenth of that */
+#define CONFIRM_MAX 86400
+
+static struct {
+	const char *mode;
+	const char *snat_ports;
+	uint64_t flows;
+	uint64_t confirm_sec;
+	bool shared;
+	bool no_daemon;
+} options = {.mode = "auto"};
+
+const struct opt cmd_load_options[] = {
+	{.name = "mode",
+	 .type = OPT_CHOICE,
+	 .value = "auto|native|generic|tc",
+	 .text = &options.mode,
+	 .help = "auto: native where the driver has it; generic: any Ethernet device, slower; "
+		 "tc: not in this version"},
+	{.name = "flows",
+	 .type = OPT_NUMBER,
+	 .value = "N",
+	 .number = &options.flows,
+	 .low = 64,
+	 .high = FLOWS_MAX,
+	 .help = "room for N flows of IPv4 and N of IPv6 (default 262144, less below 2 GiB of RAM)"},
+	{.name = "confirm",
+	 .type = OPT_NUMBER,
+	 .value = "SECONDS",
+	 .number = &options.confirm_sec,
+	 .low = 1,
+	 .high = CONFIRM_MAX,
+	 .help = "undo this load unless 'xdnat confirm' comes within SECONDS"},
+	{.name = "no-daemon",
+	 .type = OPT_FLAG,
+	 .flag = &options.no_daemon,
+	 .help = "do not start xdnatd: addresses, neighbours and expiry are then not looked after"},
+	{.name = "shared",
+	 .type = OPT_FLAG,
+	 .flag = &options.shared,
+	 .help = "not in this version"},
+	{.name = "snat-ports",
+	 .type = OPT_TEXT,
+	 .value = "A-B",
+	 .text = &options.snat_ports,
+	 .help = "not in this version"},
+	{},
+};
+
+/* One call of load. */
+struct loading {
+	const struct instance *instance;
+	struct store *store;
+	struct netlink_link *links; /* the interfaces to attach */
+	size_t count;
+	size_t attached; /* of them, by this call */
+	uint8_t mode;
+	bool is_new; /* this call made the instance */
+};
+
+static int check_options(void)
+{
+	if (geteuid())
+		return fail(-EPERM, "load needs root (CAP_BPF and CAP_NET_ADMIN)");
+	if (!strcmp(options.mode, "tc"))
+		return fail(-EINVAL, "--mode tc is not in this version; type --mode native or "
+				     "--mode generic");
+	if (options.shared)
+		return fail(-EINVAL, "--shared is not in this version; type load without it on an "
+				     "interface that runs no other XDP program");
+	if (options.snat_ports)
+		return fail(-EINVAL, "--snat-ports is not in this version (there is no masquerade "
+				     "mode yet)");
+	return 0;
+}
+
+static uint32_t default_flows(void)
+{
+	struct sysinfo info;
+	uint64_t fits;
+
+	if (sysinfo(&info))
+		return XDNAT_FLOWS_DEFAULT;
+	fits = (uint64_t)info.totalram * info.mem_unit / RAM_PER_FLOW;
+	return fits < XDNAT_FLOWS_DEFAULT ? fits : XDNAT_FLOWS_DEFAULT;
+}
+
+/* The named interfaces, each once; all that are loaded if none is named. */
+static int find_links(struct loading *loading, const char *const *words, size_t count)
+{
+	loading->links = calloc(count + 1, sizeof(*loading->links));
+	if (!loading->links)
+		return fail(-ENOMEM, "no memory");
+	for (size_t i = 0; i < count; i++) {
+		struct netlink_link *link = &loading->links[loading->count];
+		int err = netlink_link(words[i], link);
+
+		if (err)
+			return err;
+		if (!link->has_ethernet || !strcmp(link->name, "lo"))
+			return fail(-EOPNOTSUPP,
+				    "%s has no Ethernet headers; this version attaches to Ethernet "
+				    "interfaces only",
+				    link->name);
+		for (size_t j = 0; link && j < loading->count; j++)
+			if (loading->links[j].ifindex == link->ifindex)
+				link = NULL;
+		loading->count += link != NULL;
+	}
+	return 0;
+}
+
+/* Options that a loaded instance cannot change. */
+static int check_kept(const struct loading *loading)
+{
+	struct xdnat_config config;
+	int err = store_config(loading->store, &config);
+
+	if (!err && options.flows && options.flows != config.flows)
+		return fail(-EEXIST,
+			    "this instance has room for %u flows and keeps it while it is loaded; "
+			    "leave --flows away, or type: xdnat unload --all",
+			    config.flows);
+	return err ? err : store_need_netns(loading->store);
+}
+
+static int open_instance(struct loading *loading)
+{
+	int err;
+
+	if (!instance_is_loaded(loading->instance)) {
+		if (!loading->count)
+			return fail(-ENOTLOADED, "xdnat is not loaded (instance \"%s\"); type: "
+						 "xdnat load IFACE",
+				    loading->instance->name);
+		err = attach_create(loading->instance,
+				    options.flows ? options.flows : default_flows());
+		if (err)
+			return err;
+		loading->is_new = true;
+	}
+	err = store_open(loading->instance, &loading->store);
+	return err ? err : check_kept(loading);
+}
+
+/* 1: already there in that mode, 0: not there. */
+static int is_loaded_so(const struct loading *loading, const struct netlink_link *link)
+{
+	struct store_interface row;
+	int err = interface_find(loading->store, link->ifindex, &row);
+
+	if (err || !attach_is_attached(loading->instance, link->ifindex))
+		return 0;
+	if (strcmp(options.mode, "auto") && row.interface.mode != loading->mode)
+		return fail(-EEXIST, "%s is loaded in %s mode; type first: xdnat unload %s",
+			    link->name, interface_mode_name(row.interface.mode), link->name);
+	printf("%s: already loaded (%s)\n", link->name, interface_mode_name(row.interface.mode));
+	return 1;
+}
+
+static int attach_all(struct loading *loading)
+{
+	for (size_t i = 0; i < loading->count; i++) {
+		const struct netlink_link *link = &loading->links[i];
+		int err = is_loaded_so(loading, link);
+
+		if (err < 0)
+			return err;
+		if (err)
+			continue;
+		err = interface_load(loading->instance, loading->store, link, loading->mode);
+		if (err)
+			return err;
+		/* Those of this call stand first: undo() takes them off again. */
+		struct netlink_link swap = loading->links[loading->attached];
+
+		loading->links[loading->attached++] = *link;
+		loading->links[i] = swap;
+	}
+	return 0;
+}
+
+static void undo(struct loading *loading)
+{
+	for (size_t i = 0; i < loading->attached; i++)
+		interface_unload(loading->instance, loading->store, loading->links[i].ifindex);
+	if (loading->is_new)
+		attach_destroy(loading->instance);
+	instance_remove_dirs(loading->instance);
+}
+
+static void report(const struct loading *loading)
+{
+	for (size_t i = 0; i < loading->attached; i++)
+		printf("%s: loaded (%s)\n", loading->links[i].name,
+		       interface_mode_name(loading->mode));
+	for (size_t i = 0; i < loading->count; i++)
+		preflight_warn(&loading->links[i], loading->mode);
+	if (options.confirm_sec && loading->attached)
+		printf("undone in %lu s unless you type: xdnat confirm\n",
+		       (unsigned long)options.confirm_sec);
+}
+
+/* Everything under the lock. */
+static int load(struct loading *loading)
+{
+	int err = open_instance(loading);
+
+	if (!err && options.confirm_sec)
+		err = confirm_start(loading->instance, options.confirm_sec, loading->is_new,
+				    loading->links, loading->count);
+	if (!err)
+		err = attach_all(loading);
+	if (!err)
+		err = listener_sync(loading->store);
+	if (!err && !options.no_daemon)
+		err = instance_start_daemon(loading->instance);
+	if (err)
+		confirm_cancel(loading->instance);
+	return err;
+}
+
+int cmd_load(struct cmd_context *context, const char *const *words, size_t count)
+{
+	struct loading loading = {.instance = &context->instance, .mode = XDNAT_MODE_NATIVE};
+	int lock = -1, err;
+
+	if (!strcmp(options.mode, "generic"))
+		loading.mode = XDNAT_MODE_GENERIC;
+	err = check_options();
+	if (!err)
+		err = find_links(&loading, words, count);
+	if (!err)
+		err = instance_need_bpffs();
+	if (err)
+		goto out;
+	lock = instance_make_and_lock(&context->instance);
+	if (lock < 0) {
+		err = lock;
+		goto out;
+	}
+	err = load(&loading);
+	if (err)
+		undo(&loading);
+	else
+		report(&loading);
+out:
+	store_close(loading.store);
+	if (lock >= 0)
+		close(lock);
+	free(loading.links);
+	return err;
+}

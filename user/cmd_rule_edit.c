@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * rule add, del and flush. A change is made under the instance's lock and is in
+ * force, or taken back, when the command returns.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "addr.h"
+#include "cmd.h"
+#include "fail.h"
+#include "host_port.h"
+#include "listener.h"
+#include "log.h"
+#include "netlink.h"
+#include "nexthop.h"
+#include "out.h"
+#include "problem.h"
+#include "rule_record.h"
+#include "rule_set.h"
+#include "rules_file.h"
+#include "store.h"
+
+#define RESOLVE_MS 1000
+
+static bool add_force;
+static bool flush_yes;
+
+const struct opt cmd_rule_add_options[] = {
+	{.name = "force",
+	 .type = OPT_FLAG,
+	 .flag = &add_force,
+	 .help = "even if it takes the port of your own ssh session"},
+	{},
+};
+
+const struct opt cmd_rule_flush_options[] = {
+	{.name = "yes", .type = OPT_FLAG, .flag = &flush_yes, .help = "do not ask"},
+	{},
+};
+
+/* What a command that changes rules works on. */
+struct edit {
+	struct store *store;
+	struct rule_set set;
+	int lock;
+};
+
+static int edit_begin(const struct cmd_context *context, struct edit *edit)
+{
+	int err;
+
+	*edit = (struct edit){.lock = -1};
+	/* Before the lock, which a loaded instance has. */
+	err = store_open(&context->instance, &edit->store);
+	if (err)
+		return err;
+	edit->lock = instance_lock(&context->instance);
+	if (edit->lock < 0)
+		return edit->lock;
+	/* Again: it may have been loaded anew while we waited for the lock. */
+	store_close(edit->store);
+	edit->store = NULL;
+	err = store_open(&context->instance, &edit->store);
+	if (err)
+		return err;
+	err = store_need_netns(edit->store);
+	if (err)
+		return err;
+	return rule_set_read(edit->store, &edit->set);
+}
+
+static void edit_end(struct edit *edit)
+{
+	rule_set_free(&edit->set);
+	store_close(edit->store);
+	if (edit->lock >= 0)
+		close(edit->lock);
+}
+
+/* After a change. The file is a convenience: without it forwarding goes on. */
+static int publish(const struct cmd_context *context, struct store *store)
+{
+	int err;
+
+	err = listener_sync(store);
+	if (err)
+		return err;
+	err = store_rules_changed(store);
+	if (err)
+		return err;
+	if (rules_file_write(&context->instance, store))
+		log_warning("%s", fail_text());
+	return 0;
+}
+
+/* The rule is in force or gone; people read a line, programs an object. */
+static int tell(const struct cmd_context *context, const char *change, const struct spec *spec)
+{
+	char listener[SPEC_LISTENER_BYTES];
+	char target[SPEC_LISTENER_BYTES];
+	json_t *document;
+
+	if (context->json) {
+		document = out_document("rule_change");
+		json_object_set_new(document, "change", json_string(change));
+		json_object_set_new(document, "rule", rule_record(spec));
+		return out_json(document, false);
+	}
+	if (context->quiet)
+		return 0;
+	spec_format_listener(spec, listener);
+	spec_format_target(spec, target);
+	printf("%s %s -> %s\n", change, listener, target);
+	return 0;
+}
+
+/* Names made from listeners may hold what a shell would expand. */
+static const char *quote(const char *name)
+{
+	return strpbrk(name, "*[]") ? "'" : "";
+}
+
+/* What is there already of the rule: itself (*is_there), or what forbids it. */
+static int find_conflict(const struct rule_set *set, const struct spec *spec, bool *is_there)
+{
+	char text[SPEC_LISTENER_BYTES];
+	const struct spec *other;
+	const char *mark;
+	size_t i;
+
+	*is_there = false;
+	for (i = 0; i < set->count && !*is_there; i++) {
+		other = &set->rules[i].spec;
+		mark = quote(other->name);
+		*is_there = spec_equal(other, spec);
+		if (*is_there)
+			continue;
+		spec_format_target(other, text);
+		if (spec_same_listener(other, spec))
+			return fail(-EEXIST,
+				    "port %u is already forwarded by rule %s to %s; "
+				    "delete it first: xdnat rule del %s%s%s",
+				    spec->port_host, other->name, text, mark, other->name, mark);
+		if (strcmp(other->name, spec->name) == 0)
+			return fail(-EEXIST,
+				    "the name %s is that of the rule to %s; give another with "
+				    "name=NAME",
+				    other->name, text);
+	}
+	return 0;
+}
+
+static void take_back(struct store *store, uint32_t id)
+{
+	if (store_rule_remove(store, id) || listener_sync(store))
+		log_warning("and it could not be taken back: %s", fail_text());
+}
+
+static int add_rule(const struct cmd_context *context, struct edit *edit, const struct spec *spec,
+		    uint32_t *id)
+{
+	char why[512];
+	int err;
+
+	err = store_rule_add(edit->store, spec, id);
+	if (err)
+		return err;
+	err = publish(context, edit->store);
+	if (!err)
+		return 0;
+	snprintf(why, sizeof(why), "%s", fail_text());
+	take_back(edit->store, *id);
+	return fail(err, "%s", why);
+}
+
+/* What will keep the new rule from working: said, not refused, since routes,
+ * addresses and neighbours may come later. */
+static void warn(const struct store *store, const struct spec *spec, uint32_t id)
+{
+	const struct store_rule rule = {.id = id, .spec = *spec};
+	struct problem_view view = {};
+	json_t *problems = json_array();
+	const json_t *problem;
+	size_t i;
+
+	if (problem_view_read(store, &view))
+		log_warning("cannot look for problems: %s", fail_text());
+	else
+		problem_of_rule(&view, &rule, problems);
+	if (host_port_is_listening(spec))
+		log_warning("a service of this host listens on port %u; clients from outside no "
+			    "longer reach it",
+			    spec->port_host);
+	json_array_foreach(problems, i, problem)
+		log_warning("%s", json_string_value(json_object_get(problem, "text")));
+	json_decref(problems);
+	problem_view_free(&view);
+}
+
+static int add_new(const struct cmd_context *context, struct edit *edit, const struct spec *spec)
+{
+	struct netlink_link link;
+	uint32_t id;
+	int err;
+
+	if (spec->bind == SPEC_BIND_INTERFACE) {
+		err = netlink_link(spec->bind_interface, &link);
+		if (err)
+			return err;
+	}
+	if (!add_force && host_port_is_session(spec))
+		return fail(-EBUSY,
+			    "port %u carries your own ssh session, which would end; add --force "
+			    "to do it all the same",
+			    spec->port_host);
+	err = nexthop_resolve(edit->store, &spec->target, RESOLVE_MS);
+	if (err && err != -EHOSTUNREACH && err != -ETIMEDOUT)
+		log_warning("cannot resolve the target's next hop: %s", fail_text());
+	err = add_rule(context, edit, spec, &id);
+	if (err)
+		return err;
+	warn(edit->store, spec, id);
+	return tell(context, "added", spec);
+}
+
+static int add(const struct cmd_context *context, const char *const *words, size_t count)
+{
+	struct edit edit = {.lock = -1};
+	struct spec spec;
+	bool is_there;
+	int err;
+
+	err = spec_parse(words, count, &spec);
+	if (err)
+		return err;
+	err = edit_begin(context, &edit);
+	if (err)
+		goto out;
+	err = find_conflict(&edit.set, &spec, &is_there);
+	if (err)
+		goto out;
+	err = is_there ? tell(context, "unchanged", &spec) : add_new(context, &edit, &spec);
+out:
+	edit_end(&edit);
+	return err;
+}
+
+int cmd_rule_add(struct cmd_context *context, const char *const *words, size_t count)
+{
+	int err;
+
+	if (strcmp(words[0], "-") == 0)
+		return fail(-EUSAGE, "'rule add -' (rules from standard input) is not in this "
+				     "version; give one rule");
+	err = add(context, words, count);
+	if (err && err != -ENOTLOADED)
+		fail_while(err, "cannot add rule %s", words[0]);
+	return err;
+}
+
+int cmd_rule_del(struct cmd_context *context, const char *const *words, size_t count)
+{
+	const struct store_rule *rule;
+	struct edit edit;
+	int err;
+
+	err = edit_begin(context, &edit);
+	if (err)
+		goto out;
+	err = rule_set_match(&edit.set, words, count, &rule);
+	if (err)
+		goto out;
+	err = store_rule_remove(edit.store, rule->id);
+	if (!err)
+		err = publish(context, edit.store);
+	if (!err)
+		err = tell(context, "deleted", &rule->spec);
+out:
+	edit_end(&edit);
+	if (err && err != -ENOTLOADED)
+		fail_while(err, "cannot delete rule %s", words[0]);
+	return err;
+}
+
+/* Goes on after a failure, so that as much as can be is gone; the first counts. */
+static int remove_all(struct edit *edit)
+{
+	int first = 0;
+	size_t i;
+	int err;
+
+	for (i = 0; i < edit->set.count; i++) {
+		err = store_rule_remove(edit->store, edit->set.rules[i].id);
+		first = first ?: err;
+	}
+	return first;
+}
+
+static int tell_flushed(const struct cmd_context *context, size_t count)
+{
+	json_t *document;
+
+	if (context->json) {
+		document = out_document("rule_flush");
+		json_object_set_new(document, "deleted", json_integer(count));
+		return out_json(document, false);
+	}
+	if (!context->quiet)
+		printf("deleted %zu rule%s\n", count, count == 1 ? "" : "s");
+	return 0;
+}
+
+/* Nobody answers a question while others wait for the lock. */
+static int ask(const struct cmd_context *context)
+{
+	struct store_rule *rules = NULL;
+	struct store *store = NULL;
+	size_t count;
+	int err;
+
+	err = store_open(&context->instance, &store);
+	if (err)
+		goto out;
+	err = store_rules(store, &rules, &count);
+	if (err)
+		goto out;
+	err = cmd_ask(flush_yes, "delete %zu rule%s?", count, count == 1 ? "" : "s");
+out:
+	free(rules);
+	store_close(store);
+	return err;
+}
+
+int cmd_rule_flush(struct cmd_context *context, const char *const *words, size_t count)
+{
+	struct edit edit = {.lock = -1};
+	int published;
+	int err;
+
+	(void)words;
+	(void)count;
+	err = ask(context);
+	if (err)
+		goto out;
+	err = edit_begin(context, &edit);
+	if (err)
+		goto out;
+	err = remove_all(&edit);
+	published = publish(context, edit.store);
+	err = err ?: published;
+	if (!err)
+		err = tell_flushed(context, edit.set.count);
+out:
+	edit_end(&edit);
+	return err;
+}

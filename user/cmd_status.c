@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * status and bare xdnat: the state of an instance. Both are read into one JSON
+ * object and printed from it.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach.h"
+#include "cmd.h"
+#include "fail.h"
+#include "out.h"
+#include "problem.h"
+#include "rule_record.h"
+#include "rule_set.h"
+#include "store.h"
+
+#define LABEL "%-12s"
+
+static const char *mode_name(uint8_t mode)
+{
+	return mode == XDNAT_MODE_GENERIC ? "generic" : "native";
+}
+
+static json_t *interface_record(const struct instance *instance, const struct store_interface *row)
+{
+	bool is_attached = attach_is_attached(instance, row->ifindex);
+	json_t *record;
+
+	record = json_pack("{s:s, s:I, s:s, s:b}", "name", row->interface.name, "ifindex",
+			   (json_int_t)row->ifindex, "mode", mode_name(row->interface.mode),
+			   "attached", (int)is_attached);
+	if (row->interface.restore & XDNAT_RESTORE_RXVLAN)
+		json_object_set_new(record, "note",
+				    json_string("rx VLAN offload is off until unload"));
+	if (!is_attached)
+		json_object_set_new(record, "note", json_string("not attached: see xdnat load"));
+	return record;
+}
+
+static int put_interfaces(json_t *document, const struct instance *instance,
+			  const struct store *store)
+{
+	struct store_interface *interfaces = NULL;
+	json_t *records = json_array();
+	size_t count = 0;
+	size_t i;
+	int err;
+
+	err = store_interfaces(store, &interfaces, &count);
+	for (i = 0; !err && i < count; i++)
+		json_array_append_new(records, interface_record(instance, &interfaces[i]));
+	json_object_set_new(document, "interfaces", records);
+	free(interfaces);
+	return err;
+}
+
+static int put_flows(json_t *document, const struct store *store, const struct rule_set *set)
+{
+	static const char format[] = "{s:I, s:I, s:I, s:I}";
+	struct xdnat_config config;
+	struct store_memory memory;
+	json_t *flows;
+	int err;
+
+	err = store_config(store, &config);
+	if (!err)
+		err = store_memory(store, &memory);
+	if (err)
+		return err;
+	flows = json_object();
+	json_object_set_new(flows, "ipv4",
+			    json_pack(format, "used", (json_int_t)set->flows4, "capacity",
+				      (json_int_t)config.flows, "bytes",
+				      (json_int_t)memory.flows4_bytes, "bytes_per_flow",
+				      (json_int_t)memory.flow4_bytes));
+	json_object_set_new(flows, "ipv6",
+			    json_pack(format, "used", (json_int_t)set->flows6, "capacity",
+				      (json_int_t)config.flows, "bytes",
+				      (json_int_t)memory.flows6_bytes, "bytes_per_flow",
+				      (json_int_t)memory.flow6_bytes));
+	json_object_set_new(document, "flows", flows);
+	json_object_set_new(document, "rule_count", json_integer(set->count));
+	json_object_set_new(document, "hz", json_integer(config.hz));
+	return 0;
+}
+
+/* What status and the overview have in common. */
+static int fill(json_t *document, const struct instance *instance, const struct store *store,
+		struct rule_set *set)
+{
+	pid_t daemon = instance_daemon(instance);
+	int err;
+
+	json_object_set_new(document, "instance", json_string(instance->name));
+	json_object_set_new(document, "daemon_pid", daemon ? json_integer(daemon) : json_null());
+	err = rule_set_read(store, set);
+	if (!err)
+		err = rule_set_count(store, set);
+	if (!err)
+		err = put_interfaces(document, instance, store);
+	if (!err)
+		err = put_flows(document, store, set);
+	return err;
+}
+
+static json_int_t number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static const char *string(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key)) ?: "";
+}
+
+static void print_interfaces(const json_t *document)
+{
+	const json_t *row;
+	const char *note;
+	size_t i;
+
+	json_array_foreach(json_object_get(document, "interfaces"), i, row)
+	{
+		note = string(row, "note");
+		printf(LABEL " %s (%" JSON_INTEGER_FORMAT ") %s%s%s%s\n", i ? "" : "interfaces",
+		       string(row, "name"), number(row, "ifindex"), string(row, "mode"),
+		       json_is_true(json_object_get(row, "attached")) ? ", attached" : "",
+		       *note ? ", " : "", note);
+	}
+}
+
+static void print_family(const json_t *document, const char *label, const char *key)
+{
+	const json_t *flows = json_object_get(json_object_get(document, "flows"), key);
+	char text[16];
+
+	printf(LABEL " %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
+		     ", %s, %" JSON_INTEGER_FORMAT " bytes a flow\n",
+	       label, number(flows, "used"), number(flows, "capacity"),
+	       out_bytes(number(flows, "bytes"), text), number(flows, "bytes_per_flow"));
+}
+
+static void print_status(const json_t *document)
+{
+	json_int_t daemon = number(document, "daemon_pid");
+
+	printf(LABEL " %s\n", "instance", string(document, "instance"));
+	if (daemon)
+		printf(LABEL " running, pid %" JSON_INTEGER_FORMAT "\n", "daemon", daemon);
+	else
+		printf(LABEL " not running (start it: xdnat load)\n", "daemon");
+	print_interfaces(document);
+	printf(LABEL " %" JSON_INTEGER_FORMAT "\n", "rules", number(document, "rule_count"));
+	print_family(document, "IPv4 flows", "ipv4");
+	print_family(document, "IPv6 flows", "ipv6");
+	printf(LABEL " %" JSON_INTEGER_FORMAT "\n", "kernel HZ", number(document, "hz"));
+}
+
+int cmd_status(struct cmd_context *context, const char *const *words, size_t count)
+{
+	json_t *document = out_document("status");
+	struct rule_set set = {};
+	struct store *store = NULL;
+	int err;
+
+	(void)words;
+	(void)count;
+	err = store_open(&context->instance, &store);
+	if (err)
+		goto out;
+	err = fill(document, &context->instance, store, &set);
+	if (err)
+		goto out;
+	if (context->json)
+		err = out_json(json_incref(document), false);
+	else
+		print_status(document);
+out:
+	rule_set_free(&set);
+	store_close(store);
+	json_decref(document);
+	return err;
+}
+
+static json_t *overview_rules(const struct rule_set *set)
+{
+	json_t *records = json_array();
+	json_t *record;
+	size_t i;
+
+	for (i = 0; i < set->count; i++) {
+		record = rule_record(&set->rules[i].spec);
+		rule_record_totals(record, &set->totals[i]);
+		json_array_append_new(records, record);
+	}
+	return records;
+}
+
+static void print_rule(const struct spec *spec, const struct rule_totals *totals)
+{
+	char listener[SPEC_LISTENER_BYTES];
+	char target[SPEC_LISTENER_BYTES];
+	char packets[16], bytes[16];
+
+	spec_format_listener(spec, listener);
+	spec_format_target(spec, target);
+	printf("  %s -> %s", listener, target);
+	if (strcmp(spec->name, listener) != 0)
+		printf("  (%s)", spec->name);
+	printf("  %" PRIu64 " live flow%s, %s packets, %s\n", totals->flows_live,
+	       totals->flows_live == 1 ? "" : "s",
+	       out_count(totals->packets[XDNAT_ORIGINAL] + totals->packets[XDNAT_REPLY], packets),
+	       out_bytes(totals->bytes[XDNAT_ORIGINAL] + totals->bytes[XDNAT_REPLY], bytes));
+}
+
+static void print_overview(const json_t *document, const struct rule_set *set)
+{
+	const json_t *flows = json_object_get(document, "flows");
+	const json_t *problems = json_object_get(document, "problems");
+	const json_t *problem;
+	size_t i;
+
+	print_interfaces(document);
+	printf(LABEL " %" JSON_INTEGER_FORMAT " IPv4 and %" JSON_INTEGER_FORMAT
+		     " IPv6, of %" JSON_INTEGER_FORMAT " each\n",
+	       "flows", number(json_object_get(flows, "ipv4"), "used"),
+	       number(json_object_get(flows, "ipv6"), "used"),
+	       number(json_object_get(flows, "ipv4"), "capacity"));
+	if (set->count)
+		printf("rules\n");
+	else
+		printf(LABEL " none; add one: xdnat rule add PORT:ADDRESS\n", "rules");
+	for (i = 0; i < set->count; i++)
+		print_rule(&set->rules[i].spec, &set->totals[i]);
+	if (json_array_size(problems))
+		printf("problems\n");
+	else
+		printf(LABEL " none\n", "problems");
+	json_array_foreach(problems, i, problem) printf("  %s\n", string(problem, "text"));
+}
+
+int cmd_overview(struct cmd_context *context, const char *const *words, size_t count)
+{
+	json_t *document = out_document("overview");
+	json_t *problems = json_array();
+	struct rule_set set = {};
+	struct store *store = NULL;
+	int err;
+
+	(void)words;
+	(void)count;
+	err = store_open(&context->instance, &store);
+	if (err)
+		goto out;
+	err = fill(document, &context->instance, store, &set);
+	if (err)
+		goto out;
+	json_object_set_new(document, "rules", overview_rules(&set));
+	err = problem_of_instance(&context->instance, store, &set, problems);
+	if (err)
+		goto out;
+	json_object_set(document, "problems", problems);
+	if (context->json)
+		err = out_json(json_incref(document), false);
+	else
+		print_overview(document, &set);
+out:
+	rule_set_free(&set);
+	store_close(store);
+	json_decref(problems);
+	json_decref(document);
+	return err;
+}

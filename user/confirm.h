@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * load --confirm: a process that undoes the load unless it is told not to. It
+ * does not depend on the daemon, on the terminal or on the network.
+ */
+#ifndef XDNAT_CONFIRM_H
+#define XDNAT_CONFIRM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "instance.h"
+#include "netlink.h"
+
+/* Starts it, before anything is attached: after seconds it runs `xdnat unload`
+ * for the links, or for all if whole is true. */
+int confirm_start(const struct instance *instance, unsigned int seconds, bool whole,
+		  const struct netlink_link *links, size_t count);
+/* Tells it not to. 1 if one was waiting, 0 if none was. */
+int confirm_cancel(const struct instance *instance);
+
+#endif

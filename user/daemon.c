@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * xdnatd: the loop that owns the duties, each in a file of its own: listeners
+ * follow addresses, neighbours stay resolved, expired flows are freed. It decides
+ * when, never how. Nothing that it does is needed for packets to flow now, and no
+ * duty's error ends it; it waits for nobody.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "addr.h"
+#include "destination.h"
+#include "fail.h"
+#include "follow.h"
+#include "instance.h"
+#include "listener.h"
+#include "log.h"
+#include "netlink.h"
+#include "nexthop.h"
+#include "store.h"
+#include "sweep.h"
+
+/* Announcements come in bunches (an address brings its routes along). */
+#define DEBOUNCE_MS   50
+#define SECOND_MS     1000
+#define ROUND_SEC     5
+#define PROBLEM_BYTES 256
+
+struct daemon;
+
+struct duty {
+	const char *what;
+	int (*run)(struct daemon *daemon);
+	bool is_due;
+	char problem[PROBLEM_BYTES]; /* what was last logged; "" while it works */
+};
+
+enum { DUTY_LISTENERS, DUTY_NEIGHBOURS, DUTY_SWEEP, DUTY_MAX };
+
+struct daemon {
+	struct instance instance;
+	struct store *store;
+	struct stat pins; /* of pin_dir, to see that it is still the same */
+	void *events_socket;
+	bool routes_changed;
+	uint32_t generation; /* of the rules that neighbours were last kept for */
+	uint64_t neighbours_ms;
+	unsigned int seconds;
+	struct duty duties[DUTY_MAX];
+	uv_loop_t loop;
+	uv_poll_t events;
+	uv_timer_t debounce, second;
+	uv_signal_t terminate, interrupt;
+};
+
+static int keep_listeners(struct daemon *daemon)
+{
+	int lock, err;
+
+	lock = instance_try_lock(&daemon->instance);
+	if (lock < 0)
+		return lock;
+	err = follow_interfaces(daemon->store);
+	if (!err)
+		err = listener_sync(daemon->store);
+	close(lock);
+	return err;
+}
+
+/* Under the lock: a command that adds a rule resolves its target first. */
+static int keep_neighbours(struct daemon *daemon)
+{
+	struct xdnat_config config;
+	int lock, err;
+
+	lock = instance_try_lock(&daemon->instance);
+	if (lock < 0)
+		return lock;
+	if (daemon->routes_changed)
+		destination_forget();
+	daemon->routes_changed = false;
+	err = store_config(daemon->store, &config);
+	if (!err)
+		err = nexthop_sync(daemon->store);
+	if (!err)
+		daemon->generation = config.generation;
+	daemon->neighbours_ms = uv_now(&daemon->loop);
+	close(lock);
+	return err;
+}
+
+/* 1: there is more; the next second goes on. */
+static int sweep(struct daemon *daemon)
+{
+	uint64_t freed;
+
+	return sweep_flows(daemon->store, &freed);
+}
+
+/* Once for every change, so that a lasting error does not fill the log. */
+static void report(struct duty *duty, int err)
+{
+	if (err >= 0) {
+		if (*duty->problem)
+			log_info("%s: works again", duty->what);
+		*duty->problem = '\0';
+		return;
+	}
+	if (!strncmp(duty->problem, fail_text(), PROBLEM_BYTES - 1))
+		return;
+	snprintf(duty->problem, PROBLEM_BYTES, "%s", fail_text());
+	log_warning("%s: %s", duty->what, duty->problem);
+}
+
+static bool is_loaded(const struct daemon *daemon)
+{
+	struct stat pins;
+
+	return !stat(daemon->instance.pin_dir, &pins) && pins.st_dev == daemon->pins.st_dev &&
+	       pins.st_ino == daemon->pins.st_ino;
+}
+
+static void on_debounce(uv_timer_t *timer);
+
+static void run_soon(struct daemon *daemon)
+{
+	if (!uv_is_active((uv_handle_t *)&daemon->debounce))
+		uv_timer_start(&daemon->debounce, on_debounce, DEBOUNCE_MS, 0);
+}
+
+/* What could not have the lock is tried again soon. */
+static void run_due(struct daemon *daemon)
+{
+	for (int i = 0; i < DUTY_MAX; i++) {
+		struct duty *duty = &daemon->duties[i];
+		int err;
+
+		if (!duty->is_due)
+			continue;
+		err = duty->run(daemon);
+		duty->is_due = err == -EWOULDBLOCK || err > 0;
+		if (err == -EWOULDBLOCK)
+			run_soon(daemon);
+		else if (is_loaded(daemon))
+			report(duty, err);
+	}
+}
+
+/* A route change is acted on at once, but not more than once a second. */
+static void on_debounce(uv_timer_t *timer)
+{
+	struct daemon *daemon = timer->data;
+
+	if (daemon->routes_changed && uv_now(&daemon->loop) - daemon->neighbours_ms >= SECOND_MS)
+		daemon->duties[DUTY_NEIGHBOURS].is_due = true;
+	run_due(daemon);
+}
+
+static void on_second(uv_timer_t *timer)
+{
+	struct daemon *daemon = timer->data;
+	struct xdnat_config config;
+	bool is_round = ++daemon->seconds % ROUND_SEC == 0;
+
+	if (!is_loaded(daemon)) {
+		log_info("instance %s was unloaded", daemon->instance.name);
+		uv_stop(&daemon->loop);
+		return;
+	}
+	if (is_round)
+		daemon->duties[DUTY_SWEEP].is_due = true;
+	if (is_round || daemon->routes_changed ||
+	    (!store_config(daemon->store, &config) && config.generation != daemon->generation))
+		daemon->duties[DUTY_NEIGHBOURS].is_due = true;
+	run_due(daemon);
+}
+
+static void on_event(uv_poll_t *poll, int status, int events)
+{
+	struct daemon *daemon = poll->data;
+	unsigned int changes = netlink_events_drain(daemon->events_socket);
+
+	(void)status;
+	(void)events;
+	if (changes & NETLINK_CHANGED_ADDRESSES)
+		daemon->duties[DUTY_LISTENERS].is_due = true;
+	if (changes & NETLINK_CHANGED_ROUTES)
+		daemon->routes_changed = true;
+	if (changes)
+		run_soon(daemon);
+}
+
+static void on_signal(uv_signal_t *handle, int signal)
+{
+	(void)signal;
+	uv_stop(handle->loop);
+}
+
+/* Everything that may refuse: after this it is this instance's daemon. */
+static int start(struct daemon *daemon)
+{
+	int events, err;
+
+	err = store_open(&daemon->instance, &daemon->store);
+	if (!err)
+		err = store_need_netns(daemon->store);
+	if (!err && stat(daemon->instance.pin_dir, &daemon->pins))
+		err = fail(-errno, "%s: %s", daemon->instance.pin_dir, strerror(errno));
+	if (!err)
+		err = instance_become_daemon(&daemon->instance);
+	if (err)
+		return err;
+	events = netlink_events_open(&daemon->events_socket);
+	if (events < 0)
+		return events;
+	err = uv_poll_init(&daemon->loop, &daemon->events, events);
+	return err ? fail(err, "cannot watch the network: %s", uv_strerror(err)) : 0;
+}
+
+static void start_timers_and_signals(struct daemon *daemon)
+{
+	daemon->events.data = daemon;
+	uv_poll_start(&daemon->events, UV_READABLE, on_event);
+	uv_timer_init(&daemon->loop, &daemon->debounce);
+	daemon->debounce.data = daemon;
+	uv_timer_init(&daemon->loop, &daemon->second);
+	daemon->second.data = daemon;
+	uv_timer_start(&daemon->second, on_second, SECOND_MS, SECOND_MS);
+	uv_signal_init(&daemon->loop, &daemon->terminate);
+	uv_signal_start(&daemon->terminate, on_signal, SIGTERM);
+	uv_signal_init(&daemon->loop, &daemon->interrupt);
+	uv_signal_start(&daemon->interrupt, on_signal, SIGINT);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+/* The line that instance_start_daemon() waits for. */
+static void tell_starter(int ready, const char *problem)
+{
+	if (ready < 0)
+		return;
+	dprintf(ready, "%s\n", problem);
+	close(ready);
+}
+
+static int run_daemon(struct daemon *daemon, int ready)
+{
+	int err;
+
+	daemon->duties[DUTY_LISTENERS] = (struct duty){"listeners", keep_listeners, true, ""};
+	daemon->duties[DUTY_NEIGHBOURS] = (struct duty){"neighbours", keep_neighbours, true, ""};
+	daemon->duties[DUTY_SWEEP] = (struct duty){"sweep", sweep, false, ""};
+	err = uv_loop_init(&daemon->loop);
+	if (err)
+		fail(err, "cannot make the event loop: %s", uv_strerror(err));
+	else
+		err = start(daemon);
+	if (err) {
+		tell_starter(ready, fail_text());
+		goto out;
+	}
+	start_timers_and_signals(daemon);
+	run_due(daemon);
+	tell_starter(ready, "");
+	uv_run(&daemon->loop, UV_RUN_DEFAULT);
+out:
+	instance_end_daemon(&daemon->instance);
+	netlink_events_close(daemon->events_socket);
+	store_close(daemon->store);
+	return err;
+}
+
+struct arguments {
+	const char *instance;
+	int ready;
+	bool wants_help, wants_version;
+};
+
+static const struct option long_options[] =
+	{
+		{"instance", required_argument, NULL, 'i'},
+		{"ready-fd", required_argument, NULL, 'r'}, /* for instance_start_daemon() */
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{},
+};
+
+static int parse_ready(const char *text, int *ready)
+{
+	uint64_t descriptor;
+
+	if (number_parse(text, "--ready-fd", 3, 1023, &descriptor))
+		return -EUSAGE;
+	if (fcntl(descriptor, F_SETFD, FD_CLOEXEC))
+		return fail(-EUSAGE, "--ready-fd %s is not open", text);
+	*ready = descriptor;
+	return 0;
+}
+
+static int parse_arguments(int count, char **words, struct arguments *arguments)
+{
+	int option, err = 0;
+
+	opterr = 0;
+	while (!err && (option = getopt_long(count, words, "", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'i':
+			arguments->instance = optarg;
+			break;
+		case 'r':
+			err = parse_ready(optarg, &arguments->ready);
+			break;
+		case 'h':
+			arguments->wants_help = true;
+			break;
+		case 'V':
+			arguments->wants_version = true;
+			break;
+		default:
+			err = fail(-EUSAGE, "'%s' is not an option, or lacks its value",
+				   words[optind - 1]);
+		}
+	}
+	if (!err && optind < count)
+		err = fail(-EUSAGE, "'%s' is not expected", words[optind]);
+	return err;
+}
+
+static int help(void)
+{
+	puts("Usage: xdnatd [--instance NAME]\n"
+	     "\n"
+	     "Looks after a loaded instance of xdnat: listeners follow interfaces' addresses,\n"
+	     "next hops stay resolved, expired flows are freed. `xdnat load` starts it.\n"
+	     "\n"
+	     "  --instance NAME  the instance (default: $XDNAT_INSTANCE, else \"default\")\n"
+	     "  --version        print the version\n"
+	     "  --help           print this");
+	return 0;
+}
+
+int main(int count, char **words)
+{
+	struct arguments arguments = {.ready = -1};
+	static struct daemon daemon;
+	int err;
+
+	log_init("xdnatd");
+	err = parse_arguments(count, words, &arguments);
+	if (!err && arguments.wants_help)
+		return help();
+	if (!err && arguments.wants_version)
+		return puts("xdnatd " XDNAT_VERSION) < 0;
+	if (!err)
+		err = instance_init(&daemon.instance, arguments.instance);
+	if (err) {
+		log_error("%s; see: xdnatd --help", fail_text());
+		tell_starter(arguments.ready, fail_text());
+		return 2;
+	}
+	err = run_daemon(&daemon, arguments.ready);
+	if (err)
+		log_error("%s", fail_text());
+	return err ? 1 : 0;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "fail.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static char message[1024];
+
+/* Arguments may point into the message, so it is replaced last. */
+static void __attribute__((format(printf, 1, 0))) remember(const char *format, va_list args)
+{
+	char text[sizeof(message)];
+
+	vsnprintf(text, sizeof(text), format, args);
+	memcpy(message, text, sizeof(message));
+}
+
+int fail(int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	remember(format, args);
+	va_end(args);
+	return err;
+}
+
+int fail_while(int err, const char *format, ...)
+{
+	char cause[sizeof(message)];
+	va_list args;
+	size_t used;
+
+	memcpy(cause, message, sizeof(cause));
+	va_start(args, format);
+	remember(format, args);
+	va_end(args);
+	used = strlen(message);
+	snprintf(message + used, sizeof(message) - used, ": %s", cause);
+	return err;
+}
+
+const char *fail_text(void)
+{
+	return message;
+}

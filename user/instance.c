@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * An instance's name, directories, bpffs and lock. Knows nothing of what is
+ * pinned. Its daemon's process is in instance_daemon.c.
+ */
+#include "instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "xdnat_abi.h"
+
+#define NAME_LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-"
+/* A command may hold the lock while a neighbour is awaited or a daemon starts. */
+#define LOCK_WAIT_MS 30000
+#define LOCK_POLL_MS 5
+/* mkdir of a directory whose parent someone else is just removing. */
+#define MAKE_TRIES 8
+
+int instance_init(struct instance *instance, const char *name)
+{
+	if (!name)
+		name = getenv("XDNAT_INSTANCE");
+	if (!name)
+		name = "default";
+	if (!*name || strlen(name) > INSTANCE_NAME_MAX || name[strspn(name, NAME_LETTERS)])
+		return fail(
+			-EUSAGE,
+			"instance name '%s' is not valid: 1 to %d letters, digits, \"_\" or \"-\"",
+			name, INSTANCE_NAME_MAX);
+	strcpy(instance->name, name);
+	snprintf(instance->pin_dir, sizeof(instance->pin_dir), "%s/%s/v%d", XDNAT_PIN_ROOT, name,
+		 XDNAT_ABI);
+	snprintf(instance->run_dir, sizeof(instance->run_dir), "%s/%s", XDNAT_RUN_ROOT, name);
+	return 0;
+}
+
+/* The directory that holds all builds' pins of the instance, and its lock. */
+static char *pin_parent(const struct instance *instance, char *path)
+{
+	snprintf(path, PATH_MAX, "%s/%s", XDNAT_PIN_ROOT, instance->name);
+	return path;
+}
+
+bool instance_is_loaded(const struct instance *instance)
+{
+	return !access(instance->pin_dir, F_OK);
+}
+
+/* The identifier of the mount that stands first in a process' mount namespace:
+ * another one has other identifiers. Readable where /proc/1/ns/mnt is not. */
+static int first_mount(const char *mountinfo, long *id)
+{
+	FILE *file = fopen(mountinfo, "re");
+	int err = -EIO;
+
+	if (!file)
+		return -errno;
+	if (fscanf(file, "%ld", id) == 1)
+		err = 0;
+	fclose(file);
+	return err;
+}
+
+static bool is_main_mount_namespace(void)
+{
+	long own, main;
+
+	return !first_mount("/proc/self/mountinfo", &own) &&
+	       !first_mount("/proc/1/mountinfo", &main) && own == main;
+}
+
+int instance_need_bpffs(void)
+{
+	struct statfs fs;
+
+	if (statfs(XDNAT_BPFFS, &fs))
+		return fail(-EOPNOTSUPP, "%s: %s; this kernel has no BPF file system", XDNAT_BPFFS,
+			    strerror(errno));
+	if (fs.f_type == BPF_FS_MAGIC)
+		return 0;
+	if (!is_main_mount_namespace())
+		return fail(-EPERM,
+			    "no BPF file system on %s, and one mounted now would end with this "
+			    "mount namespace (`ip netns exec` makes one); type "
+			    "`nsenter --net=/run/netns/NAME xdnat ...` instead, or first "
+			    "`mount -t bpf bpf %s` here",
+			    XDNAT_BPFFS, XDNAT_BPFFS);
+	if (mount("bpf", XDNAT_BPFFS, "bpf", 0, "mode=0700")) {
+		int err = -errno;
+
+		return fail(err, "cannot mount the BPF file system on %s: %s", XDNAT_BPFFS,
+			    strerror(-err));
+	}
+	return 0;
+}
+
+/* Both levels; the upper one may go away between, when the last instance does. */
+static int make_dir(const char *root, const char *path)
+{
+	int err = -ENOENT;
+
+	for (int tries = 0; err == -ENOENT && tries < MAKE_TRIES; tries++) {
+		err = 0;
+		if (mkdir(root, 0700) && errno != EEXIST)
+			return -errno;
+		if (mkdir(path, 0700) && errno != EEXIST)
+			err = -errno;
+	}
+	return err;
+}
+
+int instance_make_run_dir(const struct instance *instance)
+{
+	int err = make_dir(XDNAT_RUN_ROOT, instance->run_dir);
+
+	if (err)
+		return fail(err, "cannot make %s: %s", instance->run_dir, strerror(-err));
+	return 0;
+}
+
+int instance_make_dirs(const struct instance *instance)
+{
+	char parent[PATH_MAX];
+	int err;
+
+	err = make_dir(XDNAT_PIN_ROOT, pin_parent(instance, parent));
+	if (err)
+		return fail(err, "cannot make %s: %s", parent, strerror(-err));
+	return instance_make_run_dir(instance);
+}
+
+void instance_remove_dirs(const struct instance *instance)
+{
+	char path[PATH_MAX];
+
+	if (!instance_daemon(instance)) {
+		snprintf(path, sizeof(path), "%s/%s/%s", XDNAT_RUN_ROOT, instance->name,
+			 INSTANCE_PID_FILE);
+		unlink(path);
+	}
+	rmdir(instance->run_dir);
+	rmdir(XDNAT_RUN_ROOT);
+	rmdir(instance->pin_dir);
+	rmdir(pin_parent(instance, path));
+	rmdir(XDNAT_PIN_ROOT);
+}
+
+/* True if path still leads to what is open: else its lock is nobody's any more. */
+static bool is_same(int descriptor, const char *path)
+{
+	struct stat opened, present;
+
+	return !fstat(descriptor, &opened) && !stat(path, &present) &&
+	       opened.st_dev == present.st_dev && opened.st_ino == present.st_ino;
+}
+
+int instance_try_lock(const struct instance *instance)
+{
+	char parent[PATH_MAX];
+	int descriptor;
+	int err = 0;
+
+	descriptor = open(pin_parent(instance, parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (descriptor < 0 && errno == ENOENT)
+		return fail(-ENOTLOADED,
+			    "instance %s is not loaded; load it with: xdnat load IFACE",
+			    instance->name);
+	if (descriptor < 0)
+		return fail(-errno, "cannot open %s: %s", parent, strerror(errno));
+	if (flock(descriptor, LOCK_EX | LOCK_NB))
+		err = -errno;
+	else if (!is_same(descriptor, parent))
+		err = -EWOULDBLOCK;
+	if (!err)
+		return descriptor;
+	close(descriptor);
+	if (err == -EWOULDBLOCK)
+		return fail(err, "another command is changing instance %s", instance->name);
+	return fail(err, "cannot lock %s: %s", parent, strerror(-err));
+}
+
+int instance_lock(const struct instance *instance)
+{
+	const struct timespec pause = {.tv_nsec = LOCK_POLL_MS * 1000000L};
+	int result = -EWOULDBLOCK;
+
+	for (int waited = 0; waited < LOCK_WAIT_MS; waited += LOCK_POLL_MS) {
+		result = instance_try_lock(instance);
+		if (result != -EWOULDBLOCK)
+			return result;
+		nanosleep(&pause, NULL);
+	}
+	return fail(-EBUSY,
+		    "another command has been changing instance %s for %d s; look with: "
+		    "fuser -v %s/%s",
+		    instance->name, LOCK_WAIT_MS / 1000, XDNAT_PIN_ROOT, instance->name);
+}
+
+int instance_make_and_lock(const struct instance *instance)
+{
+	int result = -ENOTLOADED;
+
+	for (int tries = 0; result == -ENOTLOADED && tries < MAKE_TRIES; tries++) {
+		result = instance_make_dirs(instance);
+		if (!result)
+			result = instance_lock(instance);
+	}
+	if (result >= 0)
+		instance_make_dirs(instance); /* an unload may have taken some of them */
+	return result;
+}

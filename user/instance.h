@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * An instance: its name, where its pins and run files are, its lock, its
+ * daemon's process. One instance belongs to one network namespace.
+ */
+#ifndef XDNAT_INSTANCE_H
+#define XDNAT_INSTANCE_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#define INSTANCE_NAME_MAX  32
+#define INSTANCE_DIR_BYTES 128		/* either directory's path */
+#define INSTANCE_PID_FILE  "xdnatd.pid" /* in run_dir */
+
+struct instance {
+	char name[INSTANCE_NAME_MAX + 1];
+	char pin_dir[INSTANCE_DIR_BYTES]; /* XDNAT_PIN_ROOT/NAME/vABI */
+	char run_dir[INSTANCE_DIR_BYTES]; /* XDNAT_RUN_ROOT/NAME */
+};
+
+/* name NULL: $XDNAT_INSTANCE, else "default". Letters, digits, "_" and "-" only
+ * (bpffs refuses dots). -EUSAGE with fail(). */
+int instance_init(struct instance *instance, const char *name);
+bool instance_is_loaded(const struct instance *instance);
+
+/* bpffs is mounted at XDNAT_BPFFS, or is mounted now; in a private mount
+ * namespace (`ip netns exec`) it would vanish with the caller: refused. */
+int instance_need_bpffs(void);
+/* Make and remove the directories above pin_dir and in /run; root only (0700).
+ * pin_dir itself appears with the pins in it: attach_create(). Remove also takes
+ * the roots if they are empty then. */
+int instance_make_dirs(const struct instance *instance);
+int instance_make_run_dir(const struct instance *instance); /* only that in /run */
+void instance_remove_dirs(const struct instance *instance);
+
+/* Takes the lock that serialises changes to an instance (flock on the directory
+ * above pin_dir, so it needs no run files), waiting for others, 30 s at most.
+ * Returns the descriptor to close, or -errno with fail(): -ENOTLOADED if the
+ * directory is not there. `load` makes it first, and again (with the lock) when
+ * an unload took it away in between: instance_make_and_lock(). */
+int instance_lock(const struct instance *instance);
+int instance_make_and_lock(const struct instance *instance);
+/* The same without waiting: -EWOULDBLOCK if another holds it. */
+int instance_try_lock(const struct instance *instance);
+
+/* The daemon: pid if one lives (pid file, and that process holds the file's
+ * lock), else 0. */
+pid_t instance_daemon(const struct instance *instance);
+/* For xdnatd: writes the pid file and keeps it locked for the life of the
+ * process. -EBUSY if another daemon lives. */
+int instance_become_daemon(const struct instance *instance);
+/* Removes the pid file, if it is this process' own, and lets go of its lock. */
+void instance_end_daemon(const struct instance *instance);
+/* Starts xdnatd (beside /proc/self/exe first, else PATH) in a session and with
+ * descriptors of its own, in the caller's namespaces, and waits until it is
+ * ready: it writes one line to --ready-fd, empty if all is well, else the error.
+ * 0 also if one lives. The caller may hold the instance's lock. */
+int instance_start_daemon(const struct instance *instance);
+/* SIGTERM, waits for the end, SIGKILL after 5 s. */
+int instance_stop_daemon(const struct instance *instance);
+
+#endif

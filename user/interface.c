@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "interface.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "attach.h"
+#include "log.h"
+#include "offload.h"
+
+const char *interface_mode_name(uint8_t mode)
+{
+	return mode == XDNAT_MODE_GENERIC ? "generic" : "native";
+}
+
+int interface_find(const struct store *store, uint32_t ifindex, struct store_interface *row)
+{
+	struct store_interface *rows;
+	size_t count;
+	int err = store_interfaces(store, &rows, &count);
+
+	if (err)
+		return err;
+	err = -ENOENT;
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].ifindex != ifindex)
+			continue;
+		*row = rows[i];
+		err = 0;
+	}
+	free(rows);
+	return err;
+}
+
+/* A tag that the NIC strips is gone before native XDP looks: a packet of another
+ * VLAN would pass for an untagged one. Generic XDP and veth are no better off for
+ * it: preflight.c tells. */
+static uint8_t show_vlan_tags(const struct netlink_link *link, uint8_t mode)
+{
+	int err;
+
+	if (mode != XDNAT_MODE_NATIVE || !strcmp(link->kind, "veth"))
+		return 0;
+	err = offload_rxvlan_off(link->name);
+	if (err < 0 && err != -EOPNOTSUPP)
+		log_warning("%s strips VLAN tags before xdnat sees them, and that cannot be "
+			    "switched off (%s): packets of its VLANs look untagged",
+			    link->name, strerror(-err));
+	return err == 1 ? XDNAT_RESTORE_RXVLAN : 0;
+}
+
+int interface_load(const struct instance *instance, struct store *store,
+		   const struct netlink_link *link, uint8_t mode)
+{
+	struct store_interface row = {
+		.ifindex = link->ifindex,
+		.interface = {.mode = mode},
+	};
+	int err;
+
+	memcpy(row.interface.mac, link->mac, sizeof(row.interface.mac));
+	strcpy(row.interface.name, link->name);
+	row.interface.restore = show_vlan_tags(link, mode);
+	err = store_interface_put(store, &row);
+	if (!err)
+		err = attach_interface(instance, store, link, mode);
+	if (err)
+		interface_unload(instance, store, link->ifindex);
+	return err;
+}
+
+int interface_unload(const struct instance *instance, struct store *store, uint32_t ifindex)
+{
+	struct store_interface row;
+	int err = attach_detach(instance, ifindex);
+
+	if (interface_find(store, ifindex, &row))
+		return err;
+	if (row.interface.restore & XDNAT_RESTORE_RXVLAN)
+		offload_rxvlan_on(row.interface.name);
+	store_interface_remove(store, ifindex);
+	return err;
+}

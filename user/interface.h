@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * One interface's way into an instance and out of it again.
+ */
+#ifndef XDNAT_INTERFACE_H
+#define XDNAT_INTERFACE_H
+
+#include "netlink.h"
+#include "store.h"
+
+/* "native", "generic". */
+const char *interface_mode_name(uint8_t mode);
+/* The loaded interface's row; -ENOENT without fail(). */
+int interface_find(const struct store *store, uint32_t ifindex, struct store_interface *row);
+/* Switches off what hides packets from XDP, attaches, notes it in the store. On
+ * error nothing stays. Caller holds the instance's lock. */
+int interface_load(const struct instance *instance, struct store *store,
+		   const struct netlink_link *link, uint8_t mode);
+/* Detaches and restores; 0 also if the interface is gone. */
+int interface_unload(const struct instance *instance, struct store *store, uint32_t ifindex);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * From rules to listeners: expands BIND to the addresses that interfaces have
+ * now, settles precedence, and makes the listeners map so.
+ */
+#ifndef XDNAT_LISTENER_H
+#define XDNAT_LISTENER_H
+
+#include <stddef.h>
+
+#include "netlink.h"
+#include "store.h"
+
+/* The world that expansion depends on, so that tests can make one up. */
+struct listener_world {
+	const struct store_interface *interfaces; /* loaded */
+	size_t interface_count;
+	const struct netlink_address *addresses;
+	size_t address_count;
+	const uint32_t *default_ifindexes;
+	size_t default_count;
+	const struct netlink_link *links; /* names of all interfaces, for BIND */
+	size_t link_count;
+};
+
+/* What the listeners map should hold; *listeners is malloc'd. Bound before
+ * unbound (address, interface, default, *); among equals the older rule. */
+int listener_expand(const struct store_rule *rules, size_t rule_count,
+		    const struct listener_world *world,
+		    struct store_listener **listeners, size_t *count);
+
+/* Brings the map up to date: adds and changes before it removes. Caller holds
+ * the instance's lock and is in its network namespace. */
+int listener_sync(struct store *store);
+
+#endif

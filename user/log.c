@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "log.h"
+
+#include <bpf/libbpf.h>
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *log_program = "xdnat";
+static bool log_is_quiet;
+static char libbpf_last[256];
+
+/* Messages quote what users and files say: no control character of theirs
+ * reaches the terminal. */
+static void blank_controls(char *text)
+{
+	for (; *text; text++)
+		if (iscntrl((unsigned char)*text) && *text != '\n')
+			*text = '?';
+}
+
+/* One write a line, so that lines of several processes do not mix. */
+static void __attribute__((format(printf, 2, 0)))
+say(const char *severity, const char *format, va_list args)
+{
+	char text[2048];
+
+	vsnprintf(text, sizeof(text), format, args);
+	blank_controls(text);
+	fprintf(stderr, "%s: %s%s\n", log_program, severity, text);
+}
+
+void log_info(const char *format, ...)
+{
+	va_list args;
+
+	if (log_is_quiet)
+		return;
+	va_start(args, format);
+	say("", format, args);
+	va_end(args);
+}
+
+void log_warning(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("warning: ", format, args);
+	va_end(args);
+}
+
+void log_error(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say("", format, args);
+	va_end(args);
+}
+
+/* A warning may be a whole verifier log: its first line with text in it stays. */
+static int __attribute__((format(printf, 2, 0)))
+keep_libbpf_warning(enum libbpf_print_level level, const char *format, va_list args)
+{
+	static const char blanks[] = " \t\r\n";
+	char text[sizeof(libbpf_last)];
+	const char *start;
+	size_t length;
+
+	if (level != LIBBPF_WARN)
+		return 0;
+	vsnprintf(text, sizeof(text), format, args);
+	start = text + strspn(text, blanks);
+	length = strcspn(start, "\n");
+	while (length && strchr(blanks, start[length - 1]))
+		length--;
+	if (length)
+		snprintf(libbpf_last, sizeof(libbpf_last), "%.*s", (int)length, start);
+	return 0;
+}
+
+const char *log_libbpf_last(void)
+{
+	return libbpf_last;
+}
+
+void log_quiet(bool quiet)
+{
+	log_is_quiet = quiet;
+}
+
+void log_init(const char *program)
+{
+	log_program = program;
+	libbpf_set_print(keep_libbpf_warning);
+}

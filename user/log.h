@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Talk: what goes to stderr. stdout belongs to data. libbpf's chatter comes here
+ * too and is dropped, but for its last line, which load errors may quote.
+ */
+#ifndef XDNAT_LOG_H
+#define XDNAT_LOG_H
+
+#include <stdbool.h>
+
+/* Routes libbpf's output here. program ("xdnat", "xdnatd") starts each line. */
+void log_init(const char *program);
+void log_quiet(bool quiet); /* drops log_info, keeps warnings and errors */
+
+void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void log_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The last warning that libbpf or the verifier gave, one line, "" if none. */
+const char *log_libbpf_last(void);
+
+#endif

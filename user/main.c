@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * xdnat: global options, dispatch, exit codes. What a command is, cmd_table.c
+ * says; what it does, the cmd_*.c of its object.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "fail.h"
+#include "log.h"
+
+static int exit_code(int err)
+{
+	switch (-err) {
+	case 0:
+		return 0;
+	case EUSAGE:
+		return 2;
+	case ENOTLOADED:
+		return 3;
+	case ENOENT:
+	case ENODEV:
+		return 4;
+	case EEXIST:
+	case EBUSY:
+	case EADDRINUSE:
+		return 5;
+	case EINVAL:
+		return 6;
+	case EPERM:
+	case EACCES:
+	case ENOSYS:
+	case EOPNOTSUPP:
+		return 7;
+	default:
+		return 1;
+	}
+}
+
+static int run(const char **words, size_t count, const struct cmd **cmd)
+{
+	struct cmd_context context = {};
+	int err;
+
+	if (cmd_wants_help(words, count))
+		return cmd_help_for(words, count);
+	err = cmd_find(words, &count, cmd);
+	if (err)
+		return err;
+	err = opt_parse(cmd_global_options, (*cmd)->options, words, &count);
+	if (err)
+		return err;
+	err = instance_init(&context.instance, cmd_globals.instance);
+	if (err)
+		return err;
+	context.json = cmd_globals.json;
+	context.quiet = cmd_globals.quiet;
+	log_quiet(context.quiet);
+	if (cmd_globals.version)
+		return cmd_version(&context, words, 0);
+	err = cmd_check_operands(*cmd, words, count);
+	if (err)
+		return err;
+	return (*cmd)->run(&context, words, count);
+}
+
+static void report(int err, const struct cmd *cmd)
+{
+	const char *text = *fail_text() ? fail_text() : strerror(-err);
+
+	log_error("%s", text);
+	if (err != -EUSAGE)
+		return;
+	if (cmd && *cmd->verb && cmd->run != cmd_help)
+		fprintf(stderr, "type 'xdnat help %s%s%s' to see how it is used\n",
+			cmd->object ?: "", cmd->object ? " " : "", cmd->verb);
+	else
+		fprintf(stderr, "type 'xdnat help' to see the commands\n");
+}
+
+int main(int argc, char **argv)
+{
+	const struct cmd *cmd = NULL;
+	int err;
+
+	log_init("xdnat");
+	err = run((const char **)argv + 1, argc > 0 ? argc - 1 : 0, &cmd);
+	if (fflush(stdout) || ferror(stdout))
+		err = err ?: fail(-EIO, "cannot write to standard output");
+	if (err)
+		report(err, cmd);
+	return exit_code(err);
+}

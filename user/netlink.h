@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * rtnetlink in terms of our own: interfaces, addresses, default routes, next
+ * hops, neighbours, and a socket that tells of changes (libmnl).
+ */
+#ifndef XDNAT_NETLINK_H
+#define XDNAT_NETLINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "xdnat_abi.h"
+
+struct netlink_link {
+	uint32_t ifindex;
+	char name[XDNAT_IFNAME_BYTES];
+	char kind[16]; /* "veth", "bridge", … or "" */
+	uint8_t mac[6];
+	bool has_ethernet; /* ARPHRD_ETHER */
+	bool is_up;
+	uint32_t mtu;
+	uint32_t xdp_prog_id; /* 0: none */
+};
+/* *links is malloc'd. 0 or -errno with fail(). */
+int netlink_links(struct netlink_link **links, size_t *count);
+/* One interface by name; -ENODEV with fail() ("no interface eth7; there are: …"). */
+int netlink_link(const char *name, struct netlink_link *link);
+
+struct netlink_address {
+	uint32_t ifindex;
+	struct xdnat_addr addr;
+};
+/* Global-scope unicast addresses of all interfaces, v4 and v6 (no loopback,
+ * link-local or tentative ones). */
+int netlink_addresses(struct netlink_address **addresses, size_t *count);
+
+/* ifindexes that a default route of either family leaves by (main table). */
+int netlink_default_interfaces(uint32_t **ifindexes, size_t *count);
+
+/* Where a packet to addr leaves and who is next: gateway, or addr itself.
+ * -EHOSTUNREACH with fail() if there is no unicast route or it is local. */
+struct netlink_hop {
+	uint32_t ifindex;
+	struct xdnat_addr next;
+};
+int netlink_route(const struct xdnat_addr *addr, struct netlink_hop *hop);
+
+enum netlink_neighbour_state {
+	NETLINK_NEIGHBOUR_NONE, /* no entry, failed or incomplete */
+	NETLINK_NEIGHBOUR_VALID,
+	NETLINK_NEIGHBOUR_FIXED, /* PERMANENT, NOARP or learned: not ours to touch */
+};
+int netlink_neighbour_state(const struct netlink_hop *hop, enum netlink_neighbour_state *state);
+/* Adds the entry or marks it NTF_EXT_MANAGED: the kernel resolves it at once and
+ * keeps it so; an entry that is managed but unresolved is tried again at once.
+ * 1 if it is managed by this call, 0 if it was already (perhaps by someone else)
+ * or is FIXED and left alone. manage false: lets go of it, its state stays. */
+int netlink_neighbour_manage(const struct netlink_hop *hop, bool manage);
+
+/* How many entries the kernel's neighbour tables take before it refuses more (the
+ * smaller of both families' gc_thresh3; they are shared by all namespaces). */
+int netlink_neighbour_capacity(uint32_t *capacity);
+
+/* Event socket for links, addresses, routes of both families. Returns a
+ * non-blocking descriptor or -errno with fail(). */
+int netlink_events_open(void **socket);
+/* Reads what is there; tells what may have changed. */
+#define NETLINK_CHANGED_ADDRESSES 1 /* links, addresses, default routes */
+#define NETLINK_CHANGED_ROUTES	  2 /* where packets go */
+unsigned int netlink_events_drain(void *socket);
+void netlink_events_close(void *socket); /* accepts NULL */
+
+#endif

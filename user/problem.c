@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Judging an instance and its rules: sysctls, routes, neighbours, interfaces,
+ * drops. Says what is wrong and what to type; prints nothing.
+ */
+#include "problem.h"
+
+#include <inttypes.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "addr.h"
+#include "attach.h"
+#include "fail.h"
+#include "netlink.h"
+#include "reason.h"
+
+#define LINE_BYTES 512
+/* Each rule costs two netlink questions; the screen is for people anyway. */
+#define RULES_JUDGED 256
+
+static void add(json_t *problems, const char *word, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void add(json_t *problems, const char *word, const char *format, ...)
+{
+	char line[LINE_BYTES];
+	va_list arguments;
+	json_t *other;
+	size_t i;
+
+	va_start(arguments, format);
+	vsnprintf(line, sizeof(line), format, arguments);
+	va_end(arguments);
+	json_array_foreach(problems, i,
+			   other) if (strcmp(json_string_value(json_object_get(other, "text")),
+					     line) == 0) return;
+	json_array_append_new(problems, json_pack("{s:s, s:s}", "problem", word, "text", line));
+}
+
+int problem_view_read(const struct store *store, struct problem_view *view)
+{
+	int err;
+
+	view->store = store;
+	err = store_listeners(store, &view->listeners, &view->listener_count);
+	if (err)
+		return err;
+	return store_interfaces(store, &view->interfaces, &view->interface_count);
+}
+
+void problem_view_free(struct problem_view *view)
+{
+	free(view->interfaces);
+	free(view->listeners);
+}
+
+static bool is_sysctl_off(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	int value;
+
+	if (!file)
+		return false;
+	value = fgetc(file);
+	fclose(file);
+	return value == '0';
+}
+
+static void judge_forwarding(bool is_v6, json_t *problems)
+{
+	if (!is_v6 && is_sysctl_off("/proc/sys/net/ipv4/ip_forward"))
+		add(problems, "forwarding_off",
+		    "IPv4 forwarding is off, nothing is forwarded; type: "
+		    "sysctl -w net.ipv4.ip_forward=1");
+	if (is_v6 && is_sysctl_off("/proc/sys/net/ipv6/conf/all/forwarding"))
+		add(problems, "forwarding_off",
+		    "IPv6 forwarding is off, nothing is forwarded; type: "
+		    "sysctl -w net.ipv6.conf.all.forwarding=1");
+}
+
+static const char *interface_name(uint32_t ifindex, char *name)
+{
+	if (!if_indextoname(ifindex, name))
+		snprintf(name, IF_NAMESIZE, "#%" PRIu32, ifindex);
+	return name;
+}
+
+static bool is_loaded(const struct problem_view *view, uint32_t ifindex)
+{
+	size_t i;
+
+	for (i = 0; i < view->interface_count; i++)
+		if (view->interfaces[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+static void judge_neighbour(const struct netlink_hop *hop, const char *interface, json_t *problems)
+{
+	enum netlink_neighbour_state state = NETLINK_NEIGHBOUR_VALID;
+	char next[ADDR_TEXT_BYTES];
+
+	if (netlink_neighbour_state(hop, &state) || state != NETLINK_NEIGHBOUR_NONE)
+		return;
+	add(problems, "no_neighbour",
+	    "%s does not answer (%s) on %s; packets to it are dropped (no_neighbour) until it does",
+	    addr_format(&hop->next, false, next), addr_is_v4(&hop->next) ? "ARP" : "ND", interface);
+}
+
+static void judge_target(const struct problem_view *view, const struct xdnat_addr *target,
+			 json_t *problems)
+{
+	char interface[IF_NAMESIZE];
+	char text[ADDR_TEXT_BYTES];
+	struct netlink_hop hop = {};
+
+	addr_format(target, false, text);
+	if (netlink_route(target, &hop)) {
+		add(problems, "no_route",
+		    "there is no route to %s: %s; packets to it are dropped (no_route)", text,
+		    fail_text());
+		return;
+	}
+	interface_name(hop.ifindex, interface);
+	if (!is_loaded(view, hop.ifindex))
+		add(problems, "not_loaded",
+		    "replies of %s come in by %s, where xdnat is not loaded; type: xdnat load %s",
+		    text, interface, interface);
+	judge_neighbour(&hop, interface, problems);
+}
+
+static bool has_listener(const struct problem_view *view, uint32_t rule)
+{
+	size_t i;
+
+	for (i = 0; i < view->listener_count; i++)
+		if (view->listeners[i].rule == rule)
+			return true;
+	return false;
+}
+
+static bool is_bound(const struct problem_view *view, const struct spec *spec,
+		     const struct netlink_address *address)
+{
+	char name[IF_NAMESIZE] = "";
+
+	if (addr_is_v4(&address->addr) != addr_is_v4(&spec->target))
+		return false;
+	if (spec->bind == SPEC_BIND_INTERFACE)
+		return strcmp(interface_name(address->ifindex, name), spec->bind_interface) == 0;
+	return is_loaded(view, address->ifindex);
+}
+
+/* Why a rule listens nowhere: either its interfaces have no address, or other
+ * rules have them all. */
+static void judge_listeners(const struct problem_view *view, const struct spec *spec,
+			    json_t *problems)
+{
+	const char *where = "no loaded interface has";
+	const char *family = addr_is_v4(&spec->target) ? "IPv4" : "IPv6";
+	struct netlink_address *addresses = NULL;
+	size_t count = 0;
+	size_t i;
+
+	if (netlink_addresses(&addresses, &count))
+		return;
+	for (i = 0; i < count; i++)
+		if (is_bound(view, spec, &addresses[i]))
+			break;
+	if (spec->bind == SPEC_BIND_INTERFACE)
+		where = "its interface does not have";
+	if (i < count || spec->bind == SPEC_BIND_ADDRESS)
+		add(problems, "no_address",
+		    "rule %s listens nowhere at present: rules bound more closely have its "
+		    "addresses and port",
+		    spec->name);
+	else
+		add(problems, "no_address",
+		    "rule %s listens nowhere at present: %s an %s address; it follows once there "
+		    "is one",
+		    spec->name, where, family);
+	free(addresses);
+}
+
+/* The interface that BIND names or that has its address; 0: none or many. */
+static uint32_t bound_interface(const struct spec *spec)
+{
+	struct netlink_address *addresses = NULL;
+	uint32_t ifindex = 0;
+	size_t count = 0;
+	size_t i;
+
+	if (spec->bind == SPEC_BIND_INTERFACE)
+		return if_nametoindex(spec->bind_interface);
+	if (spec->bind != SPEC_BIND_ADDRESS || netlink_addresses(&addresses, &count))
+		return 0;
+	for (i = 0; i < count && !ifindex; i++)
+		if (addr_equal(&addresses[i].addr, &spec->bind_addr))
+			ifindex = addresses[i].ifindex;
+	free(addresses);
+	return ifindex;
+}
+
+static void judge_bind(const struct problem_view *view, const struct spec *spec, json_t *problems)
+{
+	uint32_t ifindex = bound_interface(spec);
+	char name[IF_NAMESIZE];
+
+	if (ifindex && !is_loaded(view, ifindex))
+		add(problems, "not_loaded",
+		    "rule %s is for clients of %s, where xdnat is not loaded; type: xdnat load %s",
+		    spec->name, interface_name(ifindex, name), name);
+}
+
+void problem_of_rule(const struct problem_view *view, const struct store_rule *rule,
+		     json_t *problems)
+{
+	judge_forwarding(!addr_is_v4(&rule->spec.target), problems);
+	if (!has_listener(view, rule->id))
+		judge_listeners(view, &rule->spec, problems);
+	judge_bind(view, &rule->spec, problems);
+	judge_target(view, &rule->spec.target, problems);
+}
+
+void problem_of_interfaces(const struct instance *instance, const struct problem_view *view,
+			   json_t *problems)
+{
+	const struct store_interface *row;
+	size_t i;
+
+	for (i = 0; i < view->interface_count; i++) {
+		row = &view->interfaces[i];
+		if (!attach_is_attached(instance, row->ifindex))
+			add(problems, "not_attached",
+			    "%s is loaded but not attached, it forwards nothing; type: "
+			    "xdnat load %s",
+			    row->interface.name, row->interface.name);
+	}
+}
+
+void problem_of_daemon(const struct instance *instance, json_t *problems)
+{
+	if (!instance_daemon(instance))
+		add(problems, "no_daemon",
+		    "xdnatd is not running: addresses and neighbours are not followed, ended "
+		    "flows not freed; type: xdnat load");
+}
+
+int problem_of_counters(const struct store *store, json_t *problems)
+{
+	struct xdnat_counter counters[XDNAT_REASON_MAX];
+	int reason;
+	int err;
+
+	err = store_counters(store, counters);
+	if (err)
+		return err;
+	for (reason = XDNAT_FIRST_DROP; reason < XDNAT_REASON_MAX; reason++)
+		if (counters[reason].packets)
+			add(problems, reason_name(reason),
+			    "%" PRIu64 " packets dropped since load, %s: %s",
+			    (uint64_t)counters[reason].packets, reason_name(reason),
+			    reason_help(reason));
+	return 0;
+}
+
+int problem_of_instance(const struct instance *instance, const struct store *store,
+			const struct rule_set *set, json_t *problems)
+{
+	struct problem_view view = {};
+	size_t i;
+	int err;
+
+	err = problem_view_read(store, &view);
+	if (err)
+		goto out;
+	problem_of_daemon(instance, problems);
+	problem_of_interfaces(instance, &view, problems);
+	if (store_need_netns(store))
+		add(problems, "other_netns", "rules are not judged: %s", fail_text());
+	else
+		for (i = 0; i < set->count && i < RULES_JUDGED; i++)
+			problem_of_rule(&view, &set->rules[i], problems);
+	err = problem_of_counters(store, problems);
+out:
+	problem_view_free(&view);
+	return err;
+}

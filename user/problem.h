@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What stands in the way of forwarding at present, each as one line that ends in
+ * its remedy. Looks at the host and the maps, changes nothing.
+ */
+#ifndef XDNAT_PROBLEM_H
+#define XDNAT_PROBLEM_H
+
+#include <jansson.h>
+
+#include "instance.h"
+#include "rule_set.h"
+#include "store.h"
+
+/* What rules are judged by, read once. */
+struct problem_view {
+	const struct store *store;
+	struct store_listener *listeners;
+	size_t listener_count;
+	struct store_interface *interfaces;
+	size_t interface_count;
+};
+
+/* view is {} before. 0 or -errno with fail(). */
+int problem_view_read(const struct store *store, struct problem_view *view);
+void problem_view_free(struct problem_view *view); /* accepts {} */
+
+/* Append records {"problem": WORD, "text": LINE} to an array, no line twice.
+ * The caller is in the instance's network namespace, or rules are not judged. */
+void problem_of_rule(const struct problem_view *view, const struct store_rule *rule,
+		     json_t *problems);
+void problem_of_interfaces(const struct instance *instance, const struct problem_view *view,
+			   json_t *problems);
+void problem_of_daemon(const struct instance *instance, json_t *problems);
+/* Packets dropped since load, one record a reason. */
+int problem_of_counters(const struct store *store, json_t *problems);
+/* All of these. */
+int problem_of_instance(const struct instance *instance, const struct store *store,
+			const struct rule_set *set, json_t *problems);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Names of the datapath's reasons, for counters and for people.
+ */
+#ifndef XDNAT_REASON_H
+#define XDNAT_REASON_H
+
+#include "xdnat_abi.h"
+
+/* "no_neighbour": stable, in JSON. */
+const char *reason_name(enum xdnat_reason reason);
+/* "the target's or gateway's MAC address is not known (yet)": one line. */
+const char *reason_help(enum xdnat_reason reason);
+/* "forwarded", "passed" or "dropped". */
+const char *reason_verdict(enum xdnat_reason reason);
+
+#endif

@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "store.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "store_maps.h"
+
+/* The pins that every command needs, and the sizes that this build knows. */
+static const struct {
+	const char *name;
+	uint32_t key_bytes, value_bytes;
+} map_table[STORE_MAPS] = {
+	[STORE_CONFIG] = {"xdnat_config", 4, sizeof(struct xdnat_config)},
+	[STORE_LISTENERS] = {"xdnat_listeners", sizeof(struct xdnat_listener), 4},
+	[STORE_RULES] = {"xdnat_rules", 4, sizeof(struct xdnat_rule)},
+	[STORE_SPECS] = {"xdnat_specs", 4, sizeof(struct xdnat_spec)},
+	[STORE_INTERFACES] = {"xdnat_interfaces", 4, sizeof(struct xdnat_interface)},
+	[STORE_NEIGHBOURS] = {"xdnat_neighbours", sizeof(struct xdnat_neighbour), 4},
+	[STORE_FLOWS4] = {"xdnat_flows4", sizeof(struct xdnat_key4), sizeof(struct xdnat_half4)},
+	[STORE_FLOWS6] = {"xdnat_flows6", sizeof(struct xdnat_key6), sizeof(struct xdnat_half6)},
+	[STORE_STATS] = {"xdnat_stats", 4, sizeof(struct xdnat_counter)},
+};
+
+static const char *const program_names[STORE_PROGRAMS] = {
+	[STORE_XDP] = "xdnat_xdp",
+	[STORE_FLOW_END] = "xdnat_flow_end",
+	[STORE_CLOCK] = "xdnat_clock",
+};
+
+static int fail_open(const struct instance *instance, int err)
+{
+	if (err == -EPERM || err == -EACCES)
+		return fail(-EPERM, "not permitted: xdnat needs root (CAP_BPF and CAP_NET_ADMIN)");
+	if (err == -ENOENT || err == -ENOTDIR)
+		return fail(-ENOTLOADED, "xdnat is not loaded (instance \"%s\"); type: xdnat load IFACE",
+			    instance->name);
+	return fail(err, "cannot open %s: %s", instance->pin_dir, strerror(-err));
+}
+
+static int open_pin(const struct instance *instance, const char *name)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", instance->pin_dir, name);
+	fd = bpf_obj_get(path);
+	return fd < 0 ? fail_open(instance, fd) : fd;
+}
+
+static int check_map(const struct instance *instance, const struct store *store, int map)
+{
+	struct bpf_map_info info = {};
+	uint32_t length = sizeof(info);
+	int err = bpf_obj_get_info_by_fd(store->maps[map], &info, &length);
+
+	if (err)
+		return fail(err, "cannot look at %s/%s: %s", instance->pin_dir, map_table[map].name,
+			    strerror(-err));
+	if (info.key_size != map_table[map].key_bytes || info.value_size != map_table[map].value_bytes)
+		return fail(-EBUSY, "%s/%s is not a map of this build of xdnat; type: xdnat unload --all",
+			    instance->pin_dir, map_table[map].name);
+	return 0;
+}
+
+static int open_all(const struct instance *instance, struct store *store)
+{
+	for (int i = 0; i < STORE_MAPS; i++) {
+		int err;
+
+		store->maps[i] = open_pin(instance, map_table[i].name);
+		if (store->maps[i] < 0)
+			return store->maps[i];
+		err = check_map(instance, store, i);
+		if (err)
+			return err;
+	}
+	for (int i = 0; i < STORE_PROGRAMS; i++) {
+		store->programs[i] = open_pin(instance, program_names[i]);
+		if (store->programs[i] < 0)
+			return store->programs[i];
+	}
+	return 0;
+}
+
+int store_open(const struct instance *instance, struct store **opened)
+{
+	struct store *store = malloc(sizeof(*store));
+	int err;
+
+	*opened = NULL;
+	if (!store)
+		return fail(-ENOMEM, "no memory");
+	memset(store->maps, -1, sizeof(store->maps));
+	memset(store->programs, -1, sizeof(store->programs));
+	if (access(XDNAT_BPFFS, X_OK))
+		err = fail_open(instance, -errno);
+	else
+		err = open_all(instance, store);
+	if (!err)
+		err = store_config(store, &store->config);
+	if (err)
+		store_close(store);
+	else
+		*opened = store;
+	return err;
+}
+
+void store_close(struct store *store)
+{
+	if (!store)
+		return;
+	for (int i = 0; i < STORE_MAPS; i++)
+		if (store->maps[i] >= 0)
+			close(store->maps[i]);
+	for (int i = 0; i < STORE_PROGRAMS; i++)
+		if (store->programs[i] >= 0)
+			close(store->programs[i]);
+	free(store);
+}
+
+uint64_t store_netns_cookie(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t length = sizeof(uint64_t);
+	uint64_t cookie = 0;
+
+	if (fd < 0)
+		return 0;
+	getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &length);
+	close(fd);
+	return cookie;
+}
+
+int store_need_netns(const struct store *store)
+{
+	if (store->config.netns_cookie == store_netns_cookie())
+		return 0;
+	return fail(-EBUSY, "this instance was loaded in another network namespace; type: "
+			    "nsenter --net=/run/netns/NAME xdnat ...");
+}
+
+int store_xdp_program(const struct store *store)
+{
+	return store->programs[STORE_XDP];
+}
+
+int store_map_each(int map, struct store_entry_sizes sizes,
+		   int (*each)(const void *key, const void *value, void *context), void *context)
+{
+	uint32_t cursor, read, batch = STORE_BATCH;
+	void *keys, *values, *from = NULL;
+	int err = 0, ended = 0;
+
+	keys = malloc((size_t)STORE_BATCH_MAX * sizes.key_bytes);
+	values = malloc((size_t)STORE_BATCH_MAX * sizes.value_bytes);
+	if (!keys || !values)
+		err = fail(-ENOMEM, "no memory");
+	while (!err && !ended) {
+		read = batch;
+		err = bpf_map_lookup_batch(map, from, &cursor, keys, values, &read, NULL);
+		if (err == -ENOSPC && batch < STORE_BATCH_MAX) { /* a bucket is longer */
+			batch *= 2;
+			err = 0;
+			continue;
+		}
+		ended = err == -ENOENT;
+		err = ended ? 0 : err;
+		for (uint32_t i = 0; !err && i < read; i++)
+			err = each((char *)keys + (size_t)i * sizes.key_bytes,
+				   (char *)values + (size_t)i * sizes.value_bytes, context);
+		from = &cursor;
+	}
+	free(keys);
+	free(values);
+	return err;
+}
+
+static int append(const void *key, const void *value, void *context)
+{
+	struct store_array *array = context;
+	size_t entry = array->sizes.key_bytes + array->sizes.value_bytes;
+
+	if (array->count == array->capacity) {
+		size_t capacity = array->capacity ? 2 * array->capacity : 64;
+		char *entries = realloc(array->entries, capacity * entry);
+
+		if (!entries)
+			return fail(-ENOMEM, "no memory");
+		array->entries = entries;
+		array->capacity = capacity;
+	}
+	memcpy(array->entries + array->count * entry, key, array->sizes.key_bytes);
+	memcpy(array->entries + array->count * entry + array->sizes.key_bytes, value,
+	       array->sizes.value_bytes);
+	array->count++;
+	return 0;
+}
+
+int store_map_read(int map, struct store_array *array)
+{
+	int err = store_map_each(map, array->sizes, append, array);
+
+	if (err) {
+		free(array->entries);
+		array->entries = NULL;
+		array->count = 0;
+	}
+	return err;
+}
+
+int store_config(const struct store *store, struct xdnat_config *config)
+{
+	uint32_t zero = 0;
+	int err = bpf_map_lookup_elem(store->maps[STORE_CONFIG], &zero, config);
+
+	if (err)
+		return fail(err, "cannot read xdnat_config: %s", strerror(-err));
+	if (config->abi != XDNAT_ABI)
+		return fail(-EBUSY, "the loaded xdnat speaks ABI %u, this one %u; type: xdnat unload --all",
+			    config->abi, XDNAT_ABI);
+	return 0;
+}
+
+int store_config_write(struct store *store, const struct xdnat_config *config)
+{
+	uint32_t zero = 0;
+	int err = bpf_map_update_elem(store->maps[STORE_CONFIG], &zero, config, BPF_EXIST);
+
+	if (err)
+		return fail(err, "cannot write xdnat_config: %s", strerror(-err));
+	store->config = *config;
+	return 0;
+}
+
+int store_counters(const struct store *store, struct xdnat_counter *counters)
+{
+	int cpus = libbpf_num_possible_cpus(), err = 0;
+	struct xdnat_counter *each;
+
+	each = cpus > 0 ? calloc(cpus, sizeof(*each)) : NULL;
+	if (!each)
+		return fail(-ENOMEM, "no memory");
+	memset(counters, 0, XDNAT_REASON_MAX * sizeof(*counters));
+	for (uint32_t reason = 0; !err && reason < XDNAT_REASON_MAX; reason++) {
+		err = bpf_map_lookup_elem(store->maps[STORE_STATS], &reason, each);
+		for (int cpu = 0; !err && cpu < cpus; cpu++) {
+			counters[reason].packets += each[cpu].packets;
+			counters[reason].bytes += each[cpu].bytes;
+		}
+	}
+	free(each);
+	return err ? fail(err, "cannot read xdnat_stats: %s", strerror(-err)) : 0;
+}
+
+static uint64_t map_bytes(int map)
+{
+	char path[64], line[128];
+	uint64_t bytes = 0;
+	FILE *info;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", map);
+	info = fopen(path, "re");
+	while (info && fgets(line, sizeof(line), info))
+		if (sscanf(line, "memlock: %lu", &bytes) == 1)
+			break;
+	if (info)
+		fclose(info);
+	return bytes;
+}
+
+int store_memory(const struct store *store, struct store_memory *memory)
+{
+	memory->flows4_bytes = map_bytes(store->maps[STORE_FLOWS4]);
+	memory->flows6_bytes = map_bytes(store->maps[STORE_FLOWS6]);
+	memory->flow4_bytes = memory->flows4_bytes / store->config.flows;
+	memory->flow6_bytes = memory->flows6_bytes / store->config.flows;
+	return 0;
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the store's own files share: descriptors, and reading a map whole.
+ * Nobody else includes this.
+ */
+#ifndef XDNAT_STORE_MAPS_H
+#define XDNAT_STORE_MAPS_H
+
+#include "store.h"
+
+enum {
+	STORE_CONFIG,
+	STORE_LISTENERS,
+	STORE_RULES,
+	STORE_SPECS,
+	STORE_INTERFACES,
+	STORE_NEIGHBOURS,
+	STORE_FLOWS4,
+	STORE_FLOWS6,
+	STORE_STATS,
+	STORE_MAPS,
+};
+
+enum { STORE_XDP, STORE_FLOW_END, STORE_CLOCK, STORE_PROGRAMS };
+
+struct store {
+	int maps[STORE_MAPS];
+	int programs[STORE_PROGRAMS];
+	struct xdnat_config config; /* as it was when opened or last written here */
+};
+
+/* Entries read in one system call; more only if a hash bucket holds more. */
+#define STORE_BATCH 1024
+#define STORE_BATCH_MAX 65536
+
+struct store_entry_sizes {
+	size_t key_bytes, value_bytes;
+};
+
+/* Calls each() for every entry until it returns non-zero, which is returned. */
+int store_map_each(int map, struct store_entry_sizes sizes,
+		   int (*each)(const void *key, const void *value, void *context), void *context);
+
+/* Entries, key then value, one after the other. */
+struct store_array {
+	struct store_entry_sizes sizes;
+	char *entries;
+	size_t count, capacity;
+};
+/* array is zero but for sizes; entries is malloc'd, NULL if there are none. */
+int store_map_read(int map, struct store_array *array);
+
+int store_config_write(struct store *store, const struct xdnat_config *config);
+
+#endif
