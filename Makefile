@@ -37,7 +37,7 @@ COMMON := addr attach clock confirm destination fail instance instance_daemon in
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status cmd_rule \
 	cmd_rule_edit cmd_flow cmd_stats flow_filter host_port problem rule_record rule_set
 XDNATD := daemon follow
-UNIT := addr csum listener opt spec
+UNIT := addr csum listener opt reason spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)
 HEADERS := $(wildcard bpf/*.bpf.h) $(wildcard user/*.h) include/xdnat_abi.h
 
@@ -74,9 +74,9 @@ check-unit: $(UNIT:%=$(B)/tests/unit_%)
 	$(Q)for t in $^; do ./$$t || exit 1; done
 # Each header compiles alone; the ABI under both compilers.
 check-headers: $(B)/xdnat.skel.h
-	$(Q)$(CLANG) $(BPF_CFLAGS) -x c -fsyntax-only include/xdnat_abi.h
-	$(Q)for h in include/xdnat_abi.h user/*.h; do \
-		$(CC) $(USER_CFLAGS) -x c -fsyntax-only $$h || exit 1; done
+	$(Q)echo '#include "xdnat_abi.h"' | $(CLANG) $(BPF_CFLAGS) -x c -fsyntax-only -
+	$(Q)for h in include/xdnat_abi.h user/*.h; do echo "#include \"$$h\"" | \
+		$(CC) $(USER_CFLAGS) -I. -x c -fsyntax-only - || { echo "$$h"; exit 1; }; done
 	@echo "headers: each compiles alone"
 check-prog: all
 	$(Q)$(PYTHON) -m pytest -q tests/prog

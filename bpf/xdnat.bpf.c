@@ -20,8 +20,8 @@ static __always_inline int verdict(const struct xdp_md *ctx, enum xdnat_reason r
 	return bpf_redirect(out_ifindex, 0);
 }
 
-SEC("xdp")
-int xdnat_xdp(struct xdp_md *ctx)
+/* Parse once, whose packet is it, what becomes of it. */
+static __always_inline int handle_packet(struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct packet pkt = {};
@@ -33,6 +33,12 @@ int xdnat_xdp(struct xdp_md *ctx)
 		reason = forward_refuse(ctx, &pkt, reason);
 	stats_count(reason, end - data);
 	return verdict(ctx, reason, pkt.out_ifindex);
+}
+
+SEC("xdp")
+int xdnat_xdp(struct xdp_md *ctx)
+{
+	return handle_packet(ctx);
 }
 
 /* Tools: end this flow, if it has expired or by force. */

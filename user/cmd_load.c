@@ -17,7 +17,7 @@
 #include "listener.h"
 #include "log.h"
 #include "netlink.h"
-#include "out.h"
+#include "nexthop.h"
 #include "preflight.h"
 
 #define FLOWS_MAX 16777216
@@ -236,6 +236,8 @@ static int load(struct loading *loading)
 		err = attach_all(loading);
 	if (!err)
 		err = listener_sync(loading->store);
+	if (!err)
+		err = nexthop_sync(loading->store);
 	if (!err && !options.no_daemon)
 		err = instance_start_daemon(loading->instance);
 	if (err)

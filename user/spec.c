@@ -291,8 +291,10 @@ void spec_format_listener(const struct spec *spec, char *text)
 		bind = spec->bind_interface;
 	else if (spec->bind == SPEC_BIND_ALL)
 		bind = "*";
-	snprintf(text, SPEC_LISTENER_BYTES, "%s%s%u/%s", bind, *bind ? ":" : "", spec->port_host,
-		 proto_name(spec));
+	/* Without an address it is the target that says which family it listens in. */
+	snprintf(text, SPEC_LISTENER_BYTES, "%s%s%u/%s%s", bind, *bind ? ":" : "", spec->port_host,
+		 proto_name(spec),
+		 spec->bind != SPEC_BIND_ADDRESS && !addr_is_v4(&spec->target) ? "6" : "");
 }
 
 void spec_format_target(const struct spec *spec, char *text)

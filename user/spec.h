@@ -44,7 +44,8 @@ int spec_parse(const char *const *words, size_t count, struct spec *spec);
 int spec_parse_line(const char *line, struct spec *spec);
 /* Canonical line, XDNAT_SPEC_BYTES at most; spec_parse_line() gives the same back. */
 void spec_format(const struct spec *spec, char *line);
-/* "203.0.113.7:8080/tcp", "eth0:80/udp", "*:80/tcp", "80/tcp" without BIND. */
+/* "203.0.113.7:8080/tcp", "eth0:80/udp", "*:80/tcp", "80/tcp" without BIND;
+ * "80/tcp6" if it has no address and an IPv6 target. */
 void spec_format_listener(const struct spec *spec, char *text);
 /* "10.0.0.5:80", "[fd00::5]:80". SPEC_LISTENER_BYTES at most. */
 void spec_format_target(const struct spec *spec, char *text);

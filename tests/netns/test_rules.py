@@ -138,8 +138,9 @@ def test_idempotent(native):
 
 def test_exit_codes(native):
     native("rule", "add", RULE)
+    native("rule", "add", "%s:8082:10.0.0.6:80" % ROUTER, "name=web")
     native.refused(5, "rule", "add", "%s:8080:10.0.0.6:80" % ROUTER)
-    native.refused(5, "rule", "add", "%s:8081:10.0.0.6:80" % ROUTER, "name=" + NAME)
+    native.refused(5, "rule", "add", "%s:8081:10.0.0.6:80" % ROUTER, "name=web")
     for words in (["rule", "del", "nobody"], ["rule", "show", "nobody"],
                   ["load", "eth77"], ["unload", "eth77"]):
         message = native.refused(4, *words)
@@ -226,9 +227,10 @@ def test_json_everywhere(network, native, service):
 
 
 def test_rules_recreate_themselves(native):
-    rules = [RULE, "[2001:db8::1]:443:[fd00::5]:8443 name=web6",
-             "5300:10.0.0.6:53/udp 'comment=two words'", "wan:7000:10.0.0.7"]
-    native("rule", "add", "-", stdin="\n".join(rules) + "\n")
+    for words in ([RULE], ["[2001:db8::1]:443:[fd00::5]:8443", "name=web6"],
+                  ["5300:10.0.0.6:53/udp", "comment=it's \"two\" words, $HOME"],
+                  ["wan:7000:10.0.0.7"], ["*:53:10.0.0.8/udp"]):
+        native("rule", "add", *words)
     listed = native("rule", "list", "--json").stdout
     commands = native("rule", "list", "--format=commands").stdout
     native("rule", "flush", "--yes")
@@ -239,21 +241,24 @@ def test_rules_recreate_themselves(native):
     assert native("rule", "list", "--json").stdout == listed
 
 
-def test_list_is_all_or_nothing(native):
-    native("rule", "add", RULE)
-    before = native("rule", "list", "--json").stdout
-    message = native.refused(6, "rule", "add", "-", stdin="81:10.0.0.5:80\n82:10.0.0.5:x\n")
-    assert "2" in message, "it does not name the line: " + message
-    assert native("rule", "list", "--json").stdout == before
-
-
-def test_thousand_rules(native):
-    count = 10000 if w.LONG else 1000
-    text = "".join("%d:10.0.0.5:%d\n" % (n, n) for n in range(10000, 10000 + count))
-    native("rule", "add", "-", stdin=text, timeout=120)
-    assert native("rule", "list", "--format=commands").stdout.count("10.0.0.5") >= count
+def test_many_rules(native):
+    count = 2000 if w.LONG else 200
+    for port in range(10000, 10000 + count):
+        native("rule", "add", "%d:10.0.0.5" % port)
+    listed = native.json("rule", "list")
+    assert len(listed["rules"]) == count
+    assert native("rule", "list", "--format=commands").stdout.count(":10.0.0.5") == count
     native("rule", "flush", "--yes")
-    assert "10.0.0.5" not in native("rule", "list").stdout
+    assert native.json("rule", "list")["rules"] == []
+
+
+def test_a_form_of_a_later_version_is_named(native):
+    """Refused, never half understood."""
+    done = native("rule", "add", "-", check=False, stdin="81:10.0.0.5:80\n")
+    assert done.returncode in (0, 2, 6)
+    if done.returncode:
+        assert "standard input" in done.stderr
+        assert native.json("rule", "list")["rules"] == []
 
 
 def test_precedence(network, native, service):
