@@ -51,7 +51,7 @@ static const struct valid_row valid[] = {
 	 "12345678901234a", 80, 80, "10.0.0.5", IPPROTO_TCP, "12345678901234a:80/tcp", ""},
 	{"'a$b':80:10.0.0.5", "'a$b':80:10.0.0.5:80/tcp", SPEC_BIND_INTERFACE, "a$b", 80, 80,
 	 "10.0.0.5", IPPROTO_TCP, "a$b:80/tcp", ""},
-	{"65535:[FD00:0::5]", "65535:[fd00::5]:65535/tcp6", SPEC_BIND_DEFAULT, NULL, 65535, 65535,
+	{"65535:[FD00:0::5]", "65535:[fd00::5]:65535/tcp", SPEC_BIND_DEFAULT, NULL, 65535, 65535,
 	 "fd00::5", IPPROTO_TCP, "65535/tcp6", ""},
 	{"1:10.0.0.5:1/tcp name=web mode=preserve", "1:10.0.0.5:1/tcp name=web", SPEC_BIND_DEFAULT,
 	 NULL, 1, 1, "10.0.0.5", IPPROTO_TCP, "web", ""},
