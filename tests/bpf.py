@@ -83,6 +83,18 @@ def lookup(descriptor, key, size):
     return value.raw
 
 
+def update(descriptor, key, value):
+    key = ctypes.create_string_buffer(key, len(key))
+    value = ctypes.create_string_buffer(value, len(value))
+    bpf(MAP_UPDATE, struct.pack("IIQQQ", descriptor, 0, pointer(key), pointer(value), 0))
+
+
+def set_lifetimes(config, ticks):
+    """Writes every lifetime in the pinned map xdnat_config: the tests' clock hook."""
+    value = lookup(config, bytes(4), 56)
+    update(config, bytes(4), value[:28] + struct.pack("5I", *[ticks] * 5) + value[48:])
+
+
 def keys(descriptor, size):
     """All keys of a map; may repeat some if it changes meanwhile."""
     found, last = [], None

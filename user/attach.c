@@ -21,6 +21,7 @@
 static const uint32_t life_sec[XDNAT_LIFE_MAX] = {240, 7440, 240, 120, 300};
 
 #define NEW_DIR_BYTES (INSTANCE_DIR_BYTES + 4)
+#define LINK_PIN "link_" /* and the ifindex: bpffs takes no dots, interface names do */
 
 /* Pins are made here and appear under their real name all at once. */
 static void new_pin_dir(const struct instance *instance, char *path)
@@ -28,15 +29,33 @@ static void new_pin_dir(const struct instance *instance, char *path)
 	snprintf(path, NEW_DIR_BYTES, "%s_new", instance->pin_dir);
 }
 
+/* Removing the pin alone would detach some time later, by a kernel worker. */
+static int detach_link(const char *path)
+{
+	int fd = bpf_obj_get(path);
+
+	if (fd >= 0) {
+		bpf_link_detach(fd); /* fails if the interface is gone: as good */
+		close(fd);
+	}
+	return unlink(path) && errno != ENOENT ? -errno : 0;
+}
+
 static void remove_pins(const char *dir)
 {
 	struct dirent *entry;
 	DIR *pins = opendir(dir);
+	char path[PATH_MAX];
 
 	if (!pins)
 		return;
-	while ((entry = readdir(pins)))
-		unlinkat(dirfd(pins), entry->d_name, 0);
+	while ((entry = readdir(pins))) {
+		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+		if (!strncmp(entry->d_name, LINK_PIN, strlen(LINK_PIN)))
+			detach_link(path);
+		else
+			unlink(path);
+	}
 	closedir(pins);
 	rmdir(dir);
 }
@@ -159,7 +178,7 @@ void attach_destroy(const struct instance *instance)
 
 static void link_path(const struct instance *instance, uint32_t ifindex, char *path)
 {
-	snprintf(path, PATH_MAX, "%s/link_%u", instance->pin_dir, ifindex);
+	snprintf(path, PATH_MAX, "%s/" LINK_PIN "%u", instance->pin_dir, ifindex);
 }
 
 static int fail_foreign(const struct netlink_link *link, uint32_t program_id)
@@ -227,7 +246,7 @@ int attach_detach(const struct instance *instance, uint32_t ifindex)
 	char path[PATH_MAX];
 
 	link_path(instance, ifindex, path);
-	return unlink(path) && errno != ENOENT ? -errno : 0;
+	return detach_link(path);
 }
 
 bool attach_is_attached(const struct instance *instance, uint32_t ifindex)

@@ -74,9 +74,9 @@ const struct opt cmd_load_options[] = {
 struct loading {
 	const struct instance *instance;
 	struct store *store;
-	struct netlink_link *links; /* the interfaces to attach */
+	struct netlink_link *links; /* what to attach */
 	size_t count;
-	size_t attached; /* of them, by this call */
+	size_t attached; /* the first ones of them */
 	uint8_t mode;
 	bool is_new; /* this call made the instance */
 };
@@ -181,26 +181,34 @@ static int is_loaded_so(const struct loading *loading, const struct netlink_link
 	return 1;
 }
 
-static int attach_all(struct loading *loading)
+/* Leaves in links those that are not loaded yet. */
+static int drop_loaded(struct loading *loading)
 {
+	size_t left = 0;
+
 	for (size_t i = 0; i < loading->count; i++) {
-		const struct netlink_link *link = &loading->links[i];
-		int err = is_loaded_so(loading, link);
+		int err = is_loaded_so(loading, &loading->links[i]);
 
 		if (err < 0)
 			return err;
-		if (err)
-			continue;
-		err = interface_load(loading->instance, loading->store, link, loading->mode);
-		if (err)
-			return err;
-		/* Those of this call stand first: undo() takes them off again. */
-		struct netlink_link swap = loading->links[loading->attached];
-
-		loading->links[loading->attached++] = *link;
-		loading->links[i] = swap;
+		if (!err)
+			loading->links[left++] = loading->links[i];
 	}
+	loading->count = left;
 	return 0;
+}
+
+static int attach_all(struct loading *loading)
+{
+	int err = 0;
+
+	while (!err && loading->attached < loading->count) {
+		err = interface_load(loading->instance, loading->store,
+				     &loading->links[loading->attached], loading->mode);
+		if (!err)
+			loading->attached++;
+	}
+	return err;
 }
 
 static void undo(struct loading *loading)
@@ -214,12 +222,14 @@ static void undo(struct loading *loading)
 
 static void report(const struct loading *loading)
 {
-	for (size_t i = 0; i < loading->attached; i++)
+	for (size_t i = 0; i < loading->count; i++) {
 		printf("%s: loaded (%s)\n", loading->links[i].name,
 		       interface_mode_name(loading->mode));
-	for (size_t i = 0; i < loading->count; i++)
 		preflight_warn(&loading->links[i], loading->mode);
-	if (options.confirm_sec && loading->attached)
+	}
+	if (!loading->count && !options.no_daemon)
+		printf("daemon running, pid %d\n", (int)instance_daemon(loading->instance));
+	if (options.confirm_sec && loading->count)
 		printf("undone in %lu s unless you type: xdnat confirm\n",
 		       (unsigned long)options.confirm_sec);
 }
@@ -229,7 +239,11 @@ static int load(struct loading *loading)
 {
 	int err = open_instance(loading);
 
-	if (!err && options.confirm_sec)
+	if (!err)
+		err = interface_prune(loading->instance, loading->store);
+	if (!err)
+		err = drop_loaded(loading);
+	if (!err && options.confirm_sec && loading->count)
 		err = confirm_start(loading->instance, options.confirm_sec, loading->is_new,
 				    loading->links, loading->count);
 	if (!err)

@@ -82,3 +82,28 @@ int interface_unload(const struct instance *instance, struct store *store, uint3
 	store_interface_remove(store, ifindex);
 	return err;
 }
+
+static bool is_there(uint32_t ifindex, const struct netlink_link *links, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (links[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
+int interface_prune(const struct instance *instance, struct store *store)
+{
+	struct store_interface *rows = NULL;
+	struct netlink_link *links = NULL;
+	size_t row_count, link_count;
+	int err = store_interfaces(store, &rows, &row_count);
+
+	if (!err)
+		err = netlink_links(&links, &link_count);
+	for (size_t i = 0; !err && i < row_count; i++)
+		if (!is_there(rows[i].ifindex, links, link_count))
+			interface_unload(instance, store, rows[i].ifindex);
+	free(rows);
+	free(links);
+	return err;
+}

@@ -18,5 +18,7 @@ int interface_load(const struct instance *instance, struct store *store,
 		   const struct netlink_link *link, uint8_t mode);
 /* Detaches and restores; 0 also if the interface is gone. */
 int interface_unload(const struct instance *instance, struct store *store, uint32_t ifindex);
+/* Lets go of interfaces that are no more: deleted, perhaps made anew since. */
+int interface_prune(const struct instance *instance, struct store *store);
 
 #endif

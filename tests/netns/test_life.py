@@ -286,3 +286,21 @@ def test_every_packet_is_counted(network, native, service):
     assert count() - before == 100
     os.close(descriptor)
     assert "forwarded" in native("stats").stdout
+
+
+def test_daemon_frees_expired_flows(network, native, service):
+    service(network.server, talk.udp_echo, 53, SERVER, kind=2)
+    native("rule", "add", UDP_RULE)
+    for _ in range(10):
+        with network.client.socket(kind=2) as sock:
+            sock.settimeout(20)
+            sock.sendto(b"once", (ROUTER, 5300))
+            sock.recv(100)
+    assert native.json("flow", "count")["count"] == 10
+    descriptor = bpf.pinned(os.path.join(native.pins, "v1/xdnat_config"))
+    bpf.set_lifetimes(descriptor, 1)
+    os.close(descriptor)
+    maps = [bpf.pinned(os.path.join(native.pins, "v1/xdnat_flows4"))]
+    w.wait(lambda: not bpf.keys(maps[0], 16), "both halves of each are gone", 120, 0.2)
+    os.close(maps[0])
+    assert native.json("flow", "count")["count"] == 0

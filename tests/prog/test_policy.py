@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Who may make a flow, and who may use one."""
 import itertools
+import json
 
+import bpf
 import pytest
 import world as w
 from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
@@ -254,3 +256,23 @@ def test_replies_outlive_the_targets_neighbour_entry(small, side):
     small.near.ip("neigh", "replace", side.target, "lladdr", TARGET_MAC, "dev", "lan", "nud",
                   "permanent")
     w.wait(lambda: small.send(settled).reason == "FORWARDED", "it is back", 5)
+
+
+@SIDES
+@PROTOS
+def test_expired_flow(small, side, proto):
+    """Idle for longer than it may: a late reply is not translated, the client's
+    next packet begins anew."""
+    bpf.set_lifetimes(small.pinned("xdnat_config"), 1)
+    settled = small.establish(side, proto)
+
+    def is_idle():
+        flow, = map(json.loads, small.xdnat("--json", "flow", "list").stdout.splitlines())
+        return flow["idle_sec"] >= 3
+
+    back = small.reply(settled, side, flags=ACK)
+    expect(small.send(back, "lan"), small.returned(back))
+    w.wait(is_idle, "idle for three seconds", 20, 0.2)
+    expect_drop(small.send(back, "lan"), back, "EXPIRED")
+    expect(small.send(settled), small.forwarded(settled))
+    expect(small.send(back, "lan"), small.returned(back))
