@@ -8,6 +8,7 @@
 #define XDNAT_FORWARD_BPF_H
 
 #include "flow.bpf.h"
+#include "life.bpf.h"
 #include "rule.bpf.h"
 
 /* Rewrites pkt, which looks like tuple, as its half says, out by hop. */
@@ -77,7 +78,7 @@ static __always_inline void making_start(struct making *making, const struct xdn
 /* A packet without a flow. */
 static __noinline enum xdnat_reason forward_new(struct xdp_md *ctx, struct packet *pkt)
 {
-	__u32 tick = flow_tick(pkt->sport, pkt->dport);
+	__u32 tick = life_tick(pkt->sport, pkt->dport);
 	const struct xdnat_interface *interface;
 	struct making *making = scratch_get();
 	enum xdnat_reason reason;
@@ -119,17 +120,44 @@ static __always_inline enum xdnat_reason forward_check(struct xdp_md *ctx, struc
 		return XDNAT_FORWARDED;
 	if (!partner)
 		return XDNAT_DROP_EXPIRED;
-	return READ_ONCE(partner->out_ifindex) == ctx->ingress_ifindex ? XDNAT_FORWARDED :
-									 XDNAT_DROP_WRONG_INTERFACE;
+	return READ_ONCE(partner->out_ifindex) == ctx->ingress_ifindex ? XDNAT_FORWARDED
+								       : XDNAT_DROP_WRONG_INTERFACE;
+}
+
+/*
+ * The next hop for a packet that is not on the fast path: the first packet of a
+ * tick looks it up and writes it down for the others; the rest copy it, or look
+ * it up for themselves while it is being written.
+ */
+static __noinline enum xdnat_reason forward_next_hop(struct xdp_md *ctx,
+						     const struct stored *stored,
+						     const struct tuple *tuple, __u32 tick,
+						     struct hop *hop)
+{
+	struct xdnat_half *half = stored->half;
+	struct tuple leaving;
+	__u32 seen = READ_ONCE(half->tick);
+	bool is_first =
+		seen != tick && __sync_val_compare_and_swap(&half->tick, seen, tick) == seen;
+	enum xdnat_reason reason;
+
+	if (!is_first && half_load_hop(half, hop))
+		return XDNAT_FORWARDED;
+	flow_leaving(stored, tuple, &leaving);
+	reason = route_lookup(ctx, &leaving, ctx->ingress_ifindex, hop);
+	if (reason)
+		hop->ifindex = 0;
+	half_store_hop(half, hop);
+	return reason;
 }
 
 /* A packet of a flow, but not one that the fast path may take. XDNAT_PASS_NO_RULE:
  * the flow had ended, it is a packet without one now. */
 static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct packet *pkt,
-						 const struct stored *stored)
+						    const struct stored *stored)
 {
 	const struct xdnat_interface *interface = interface_get(ctx->ingress_ifindex);
-	__u32 tick = flow_tick(pkt->sport, pkt->dport);
+	__u32 tick = life_tick(pkt->sport, pkt->dport);
 	struct xdnat_half *half = stored->half, *partner;
 	enum xdnat_reason reason;
 	struct tuple tuple;
@@ -141,7 +169,7 @@ static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct p
 	partner = flow_find_partner(stored, &tuple);
 	if (READ_ONCE(half->state) & XDNAT_DEAD)
 		return XDNAT_DROP_BUSY;
-	if (flow_is_expired(half, partner, tick, 0) || (!partner && !half->direction)) {
+	if (life_is_expired(half, partner, tick, 0) || (!partner && !half->direction)) {
 		if (half->direction == XDNAT_REPLY)
 			return XDNAT_DROP_EXPIRED;
 		return flow_end(&tuple, stored, partner) ? XDNAT_PASS_NO_RULE : XDNAT_DROP_BUSY;
@@ -150,8 +178,8 @@ static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct p
 	if (reason)
 		return reason;
 	half_remember_ingress(half, ctx->ingress_ifindex, interface);
-	flow_advance(pkt, half, partner);
-	reason = flow_next_hop(ctx, stored, &tuple, tick, &hop);
+	life_advance(pkt, half, partner);
+	reason = forward_next_hop(ctx, stored, &tuple, tick, &hop);
 	if (reason)
 		return reason;
 	return forward_by(pkt, stored, &hop, &tuple);
@@ -183,7 +211,7 @@ static __always_inline enum xdnat_reason forward4(struct xdp_md *ctx, struct pac
 	stored.half = half;
 	stored.half4 = half4;
 	version = READ_ONCE(half->version);
-	if ((version & 1) || !half_is_current(half, pkt, ctx->ingress_ifindex))
+	if ((version & 1) || !life_is_settled(half, pkt, ctx->ingress_ifindex))
 		return forward_slow(ctx, pkt, &stored);
 	half_copy(half, &to);
 	to.src[0] = half4->src;
@@ -215,7 +243,7 @@ static __always_inline enum xdnat_reason forward6(struct xdp_md *ctx, struct pac
 	stored.half = half;
 	stored.half6 = half6;
 	version = READ_ONCE(half->version);
-	if ((version & 1) || !half_is_current(half, pkt, ctx->ingress_ifindex))
+	if ((version & 1) || !life_is_settled(half, pkt, ctx->ingress_ifindex))
 		return forward_slow(ctx, pkt, &stored);
 	half_copy(half, &to);
 	__builtin_memcpy(to.src, half6->src, sizeof(to.src));
@@ -241,7 +269,8 @@ static __noinline enum xdnat_reason forward_refuse(struct xdp_md *ctx, struct pa
 	if (!flow_find(&tuple, &stored) && !rule_find(&tuple))
 		return XDNAT_PASS_NO_RULE;
 	interface = interface_get(ctx->ingress_ifindex);
-	return interface && is_same_mac(pkt->eth->h_dest, interface->mac) ? flaw : XDNAT_PASS_OTHER_MAC;
+	return interface && is_same_mac(pkt->eth->h_dest, interface->mac) ? flaw
+									  : XDNAT_PASS_OTHER_MAC;
 }
 
 #endif

@@ -25,9 +25,9 @@
 #include "xdnat_abi.h"
 
 #define IP_MORE_OR_OFFSET bpf_htons(0x3fff) /* RFC 791: MF and fragment offset */
-#define IP_OFFSET bpf_htons(0x1fff)
-#define VLAN_VID bpf_htons(0x0fff) /* IEEE 802.1Q */
-#define IP6_OFFSET bpf_htons(0xfff8) /* RFC 8200 section 4.5 */
+#define IP_OFFSET	  bpf_htons(0x1fff)
+#define VLAN_VID	  bpf_htons(0x0fff) /* IEEE 802.1Q */
+#define IP6_OFFSET	  bpf_htons(0xfff8) /* RFC 8200 section 4.5 */
 /* "Each extension header should occur at most once, except for the Destination
  * Options header which should occur at most twice" (RFC 8200 section 4.1): six. */
 #define IP6_EXTENSIONS_MAX 6
@@ -46,14 +46,14 @@ struct packet {
 	struct ipv6hdr *ip6; /* NULL: IPv4 */
 	struct tcphdr *tcp;  /* NULL: UDP */
 	struct udphdr *udp;  /* stands for TCP too */
-	__u16 bytes;         /* from the IP header on, by that header's own word */
+	__u16 bytes;	     /* from the IP header on, by that header's own word */
 	__u16 payload_bytes; /* behind the TCP header; UDP: not kept */
-	__u8 proto;          /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 tcp_flags;     /* 0 for UDP */
-	__u8 has_ports;     /* sport and dport stand: it can be asked whose it is */
+	__u8 proto;	     /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 tcp_flags;	     /* 0 for UDP */
+	__u8 has_ports;	     /* sport and dport stand: it can be asked whose it is */
 	__be16 sport;
 	__be16 dport;
-	__u32 out_ifindex;  /* set by who decides to forward it */
+	__u32 out_ifindex; /* set by who decides to forward it */
 };
 
 /* Addresses and ports in the family-blind form of the cold paths and of rules. */
@@ -173,9 +173,8 @@ static __always_inline enum xdnat_reason packet_parse_l4(void *l4, void *end, st
 	return packet_parse_udp(l4, end, pkt, l4_bytes);
 }
 
-static __always_inline enum xdnat_reason packet_parse_ip4(struct iphdr *ip, void *end,
-							  struct packet *pkt,
-							  enum xdnat_reason flaw)
+static __always_inline enum xdnat_reason
+packet_parse_ip4(struct iphdr *ip, void *end, struct packet *pkt, enum xdnat_reason flaw)
 {
 	__u32 header_bytes, bytes;
 
@@ -237,9 +236,8 @@ static __noinline enum xdnat_reason packet_parse_extensions(struct ipv6hdr *ip, 
 	return packet_parse_l4((void *)ip + offset, end, pkt, pkt->bytes - offset, flaw);
 }
 
-static __always_inline enum xdnat_reason packet_parse_ip6(struct ipv6hdr *ip, void *end,
-							  struct packet *pkt,
-							  enum xdnat_reason flaw)
+static __always_inline enum xdnat_reason
+packet_parse_ip6(struct ipv6hdr *ip, void *end, struct packet *pkt, enum xdnat_reason flaw)
 {
 	__u32 bytes;
 
@@ -289,9 +287,9 @@ static __always_inline enum xdnat_reason packet_parse(void *data, void *end, str
 		return packet_parse_ip4(l3, end, pkt, flaw);
 	if (ethertype == bpf_htons(ETH_P_IPV6))
 		return packet_parse_ip6(l3, end, pkt, flaw);
-	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD) ?
-		       XDNAT_PASS_VLAN :
-		       XDNAT_PASS_NOT_IP;
+	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD)
+		       ? XDNAT_PASS_VLAN
+		       : XDNAT_PASS_NOT_IP;
 }
 
 /* RFC 1071 over the fixed IPv4 header; only asked when it has no options. */

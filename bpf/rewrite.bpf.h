@@ -16,7 +16,7 @@ struct translation {
 	__be32 dst[4];
 	__be16 sport;
 	__be16 dport;
-	__sum16 l3_delta;   /* IPv4 header, TTL - 1 included */
+	__sum16 l3_delta; /* IPv4 header, TTL - 1 included */
 	__sum16 addr_delta;
 	__sum16 port_delta;
 	__u32 out_ifindex;

@@ -9,13 +9,13 @@
 #include "maps.bpf.h"
 #include "packet.bpf.h"
 
-#define FIB_AF_INET 2
+#define FIB_AF_INET  2
 #define FIB_AF_INET6 10
 
 struct hop {
-	__u32 ifindex;   /* known even when the neighbour is not */
+	__u32 ifindex; /* known even when the neighbour is not */
 	__u16 mtu;
-	__u16 is_local;  /* the destination is no other host's unicast address */
+	__u16 is_local; /* the destination is no other host's unicast address */
 	__be32 eth[3];
 };
 

@@ -55,7 +55,8 @@ static __always_inline bool is_martian6(const struct xdnat_addr *addr)
 
 /* No host on the far side can have this source (RFC 1812 section 5.3.7, RFC 6092
  * REC-1 to REC-3). Sources that a route shows to be false: flow_new(). */
-static __always_inline bool is_bad_source(const struct tuple *tuple, const struct xdnat_addr *target)
+static __always_inline bool is_bad_source(const struct tuple *tuple,
+					  const struct xdnat_addr *target)
 {
 	if (!tuple->sport || addr_is_same(&tuple->src, target))
 		return true;

@@ -51,12 +51,12 @@ int xdnat_flow_end(struct xdnat_flow_end *request)
 	__u32 tick;
 
 	flow_requested(request, &tuple);
-	tick = flow_tick(tuple.sport, tuple.dport);
+	tick = life_tick(tuple.sport, tuple.dport);
 	request->ended = 1;
 	if (!flow_find(&tuple, &stored))
 		return 0;
 	partner = flow_find_partner(&stored, &tuple);
-	if (!request->force && !flow_is_expired(stored.half, partner, tick, SWEEP_SLACK_TICKS))
+	if (!request->force && !life_is_expired(stored.half, partner, tick, SWEEP_SLACK_TICKS))
 		request->ended = 0;
 	else
 		request->ended = flow_end(&tuple, &stored, partner);

@@ -11,17 +11,17 @@
 
 #define XDNAT_ABI 1
 
-#define XDNAT_BPFFS "/sys/fs/bpf"
+#define XDNAT_BPFFS    "/sys/fs/bpf"
 #define XDNAT_PIN_ROOT XDNAT_BPFFS "/xdnat"
 #define XDNAT_RUN_ROOT "/run/xdnat"
 
-#define XDNAT_RULES_MAX 65536
-#define XDNAT_LISTENERS_MAX 262144 /* both sets, unbound rules expanded */
+#define XDNAT_RULES_MAX	     65536
+#define XDNAT_LISTENERS_MAX  262144 /* both sets, unbound rules expanded */
 #define XDNAT_INTERFACES_MAX 1024
 #define XDNAT_NEIGHBOURS_MAX 4096
-#define XDNAT_FLOWS_DEFAULT 262144 /* of each family */
-#define XDNAT_SPEC_BYTES 512
-#define XDNAT_IFNAME_BYTES 16
+#define XDNAT_FLOWS_DEFAULT  262144 /* of each family */
+#define XDNAT_SPEC_BYTES     512
+#define XDNAT_IFNAME_BYTES   16
 
 /* An address in network byte order; IPv4 is mapped (RFC 4291 section 2.5.5.2). */
 struct xdnat_addr {
@@ -79,9 +79,9 @@ enum {
 struct xdnat_config {
 	__u32 abi;
 	__u32 active_set;   /* 0 or 1: the listeners in force; one store swaps a rule set */
-	__u32 hz;           /* jiffies a second, measured at load */
+	__u32 hz;	    /* jiffies a second, measured at load */
 	__u32 tick_shift;   /* a tick is 2^tick_shift jiffies, about a second */
-	__u32 flows;        /* capacity of each family's flow table */
+	__u32 flows;	    /* capacity of each family's flow table */
 	__u32 next_rule_id; /* from 1 */
 	__u32 generation;   /* raised with every change of the rules */
 	__u32 life_ticks[XDNAT_LIFE_MAX];
@@ -132,11 +132,11 @@ struct xdnat_key6 {
 _Static_assert(sizeof(struct xdnat_key6) == 40, "xdnat_key6");
 
 /* xdnat_half.state. A half is on the fast path while it is XDNAT_SETTLED. */
-#define XDNAT_ANSWERED 0x01  /* the target has answered */
+#define XDNAT_ANSWERED	0x01 /* the target has answered */
 #define XDNAT_CONFIRMED 0x02 /* UDP: answered; TCP: the client went on after the answer */
-#define XDNAT_CLOSING 0x04   /* a FIN or RST passed and no data since */
-#define XDNAT_DEAD 0x08      /* being freed: translates nothing any more */
-#define XDNAT_SETTLED (XDNAT_ANSWERED | XDNAT_CONFIRMED)
+#define XDNAT_CLOSING	0x04 /* a FIN or RST passed and no data since */
+#define XDNAT_DEAD	0x08 /* being freed: translates nothing any more */
+#define XDNAT_SETTLED	(XDNAT_ANSWERED | XDNAT_CONFIRMED)
 
 /* The lifetime of a flow: an index of life_ticks. state: of both halves together
  * (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 7857 section 2.1). */
@@ -155,24 +155,24 @@ static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
  * Counters are best effort: two processors may lose an increment.
  */
 struct xdnat_half {
-	__u32 version;      /* even; odd while out_ifindex, mtu and eth are written */
-	__u32 tick;         /* of the last packet; 0 before the first one */
+	__u32 version; /* even; odd while out_ifindex, mtu and eth are written */
+	__u32 tick;    /* of the last packet; 0 before the first one */
 	__u32 state;
 	__u32 in_ifindex;   /* where the last packet came in, and ... */
-	__u8 in_mac[6];     /* ... that interface's address */
+	__u8 in_mac[6];	    /* ... that interface's address */
 	__sum16 l3_delta;   /* RFC 1624 deltas: IPv4 header with TTL - 1 */
 	__sum16 addr_delta; /* addresses: pseudo-header */
 	__sum16 port_delta;
-	__be16 sport;       /* what the packet leaves with */
+	__be16 sport; /* what the packet leaves with */
 	__be16 dport;
-	__u32 out_ifindex;  /* 0: next hop unknown, look it up */
-	__u16 mtu;          /* of the way out, bytes from the IP header on */
-	__u8 direction;     /* XDNAT_ORIGINAL or XDNAT_REPLY */
+	__u32 out_ifindex; /* 0: next hop unknown, look it up */
+	__u16 mtu;	   /* of the way out, bytes from the IP header on */
+	__u8 direction;	   /* XDNAT_ORIGINAL or XDNAT_REPLY */
 	__u8 proto;
-	__be32 eth[3];      /* both MACs, destination first, as they stand in the frame */
+	__be32 eth[3]; /* both MACs, destination first, as they stand in the frame */
 	__u32 rule;
 	__u64 packets;
-	__u64 bytes;        /* from the IP header on */
+	__u64 bytes; /* from the IP header on */
 };
 _Static_assert(sizeof(struct xdnat_half) == 72, "xdnat_half");
 
