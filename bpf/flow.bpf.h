@@ -216,7 +216,7 @@ struct making {
 	struct tuple reply;    /* as the target's arrive: leaving, reversed */
 	struct tuple reply_leaving;
 	struct hop hop;	      /* towards the target */
-	struct hop reply_hop; /* towards the client; ifindex 0: not known yet */
+	struct hop reply_hop; /* towards the client; mtu 0: not known yet */
 	__u32 rule;
 	__u32 tick;
 	__u32 in_ifindex;

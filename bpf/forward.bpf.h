@@ -45,7 +45,7 @@ static __noinline enum xdnat_reason forward_routes(struct xdp_md *ctx, struct ma
 	    (reply_hop->ifindex == hop->ifindex && hop->ifindex != making->in_ifindex))
 		return XDNAT_DROP_BAD_SOURCE;
 	if (reason == XDNAT_DROP_NO_NEIGHBOUR) {
-		reply_hop->ifindex = 0;
+		reply_hop->mtu = 0;
 		return XDNAT_FORWARDED;
 	}
 	return reason;
@@ -102,6 +102,8 @@ static __noinline enum xdnat_reason forward_new(struct xdp_md *ctx, struct packe
 	reason = forward_routes(ctx, making);
 	if (reason)
 		return reason;
+	if (pkt->bytes > making->hop.mtu)
+		return XDNAT_DROP_TOO_BIG;
 	reason = flow_make(making);
 	if (reason)
 		return reason;
@@ -145,8 +147,10 @@ static __noinline enum xdnat_reason forward_next_hop(struct xdp_md *ctx,
 		return XDNAT_FORWARDED;
 	flow_leaving(stored, tuple, &leaving);
 	reason = route_lookup(ctx, &leaving, ctx->ingress_ifindex, hop);
-	if (reason)
-		hop->ifindex = 0;
+	if (reason) /* replies go on coming in where it was */
+		hop->mtu = 0;
+	if (!hop->ifindex)
+		hop->ifindex = READ_ONCE(half->out_ifindex);
 	half_store_hop(half, hop);
 	return reason;
 }

@@ -75,7 +75,7 @@ static __always_inline void half_set_rewrite(struct xdnat_half *half, const stru
 	half->proto = tuple->proto;
 }
 
-/* Writes the next hop if nobody else is at it. hop->ifindex 0: unknown. */
+/* Writes the next hop if nobody else is at it. mtu 0: unknown. */
 static __always_inline void half_store_hop(struct xdnat_half *half, const struct hop *hop)
 {
 	__u32 version = READ_ONCE(half->version);
@@ -97,7 +97,7 @@ static __always_inline bool half_load_hop(const struct xdnat_half *half, struct 
 	hop->eth[0] = READ_ONCE(half->eth[0]);
 	hop->eth[1] = READ_ONCE(half->eth[1]);
 	hop->eth[2] = READ_ONCE(half->eth[2]);
-	return hop->ifindex && !(version & 1) && READ_ONCE(half->version) == version;
+	return hop->mtu && !(version & 1) && READ_ONCE(half->version) == version;
 }
 
 static __always_inline void half_remember_ingress(struct xdnat_half *half, __u32 ingress,

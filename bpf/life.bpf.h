@@ -102,8 +102,7 @@ static __always_inline bool life_is_settled(const struct xdnat_half *half, const
 {
 	return half->tick == life_tick(pkt->sport, pkt->dport) && half->state == XDNAT_SETTLED &&
 	       half->in_ifindex == ingress && is_same_mac(pkt->eth->h_dest, half->in_mac) &&
-	       pkt->bytes <= half->mtu && half->out_ifindex &&
-	       !(pkt->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
+	       pkt->bytes <= half->mtu && !(pkt->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
 }
 
 #endif

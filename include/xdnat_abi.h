@@ -165,7 +165,7 @@ struct xdnat_half {
 	__sum16 port_delta;
 	__be16 sport; /* what the packet leaves with */
 	__be16 dport;
-	__u32 out_ifindex; /* 0: next hop unknown, look it up */
+	__u32 out_ifindex; /* where the route led when it was last looked up */
 	__u16 mtu;	   /* of the way out, bytes from the IP header on */
 	__u8 direction;	   /* XDNAT_ORIGINAL or XDNAT_REPLY */
 	__u8 proto;

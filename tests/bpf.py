@@ -8,8 +8,8 @@ import struct
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SYSCALL = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-(MAP_LOOKUP, MAP_UPDATE, MAP_GET_NEXT, PROG_LOAD, OBJ_PIN, OBJ_GET, TEST_RUN, OBJ_INFO,
- LINK_CREATE) = 1, 2, 4, 5, 6, 7, 10, 15, 28
+(MAP_LOOKUP, MAP_UPDATE, MAP_GET_NEXT, PROG_LOAD, OBJ_PIN, OBJ_GET, TEST_RUN,
+ LINK_CREATE) = 1, 2, 4, 5, 6, 7, 10, 28
 PASS, DROP, TX, REDIRECT = 2, 1, 3, 4
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
@@ -32,13 +32,6 @@ def pinned(path):
     """Descriptor of a pinned program, map or link."""
     name = ctypes.create_string_buffer(os.fsencode(path))
     return bpf(OBJ_GET, struct.pack("QII", pointer(name), 0, 0))[0]
-
-
-def object_id(descriptor):
-    """Id of a program, map or link: where it stands in the info differs."""
-    info = ctypes.create_string_buffer(256)
-    bpf(OBJ_INFO, struct.pack("IIQ", descriptor, 256, pointer(info)))
-    return struct.unpack_from("II", info.raw)
 
 
 def kind_and_id(path):

@@ -177,9 +177,8 @@ def translate(packet, *, dmac, smac, src=None, sport=None, dst=None, dport=None)
         dport=packet.dport if dport is None else dport)
 
 
-def pad_options(kind, units=1):
+def pad_options(units=1):
     """Body of a hop-by-hop or destination options header without its first byte."""
-    del kind
     return bytes([units - 1, 1, 8 * units - 4]) + bytes(8 * units - 4)
 
 

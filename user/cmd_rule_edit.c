@@ -253,7 +253,7 @@ int cmd_rule_add(struct cmd_context *context, const char *const *words, size_t c
 	int err;
 
 	if (strcmp(words[0], "-") == 0)
-		return fail(-EUSAGE, "'rule add -' (rules from standard input) is not in this "
+		return fail(-EINVAL, "'rule add -' (rules from standard input) is not in this "
 				     "version; give one rule");
 	err = add(context, words, count);
 	if (err && err != -ENOTLOADED)

@@ -55,7 +55,7 @@ int store_listeners(const struct store *store, struct store_listener **listeners
 int store_listener_put(struct store *store, const struct store_listener *listener);
 int store_listener_remove(struct store *store, const struct xdnat_listener *key);
 
-/* Loaded interfaces. */
+/* Loaded interfaces, by rising ifindex. */
 struct store_interface {
 	uint32_t ifindex;
 	struct xdnat_interface interface;

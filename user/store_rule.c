@@ -177,6 +177,13 @@ int store_listener_remove(struct store *store, const struct xdnat_listener *key)
 	return err && err != -ENOENT ? fail(err, "cannot remove a listener: %s", strerror(-err)) : 0;
 }
 
+static int compare_interfaces(const void *left, const void *right)
+{
+	const struct store_interface *l = left, *r = right;
+
+	return (l->ifindex > r->ifindex) - (l->ifindex < r->ifindex);
+}
+
 int store_interfaces(const struct store *store, struct store_interface **interfaces, size_t *count)
 {
 	struct store_array array = {
@@ -188,6 +195,8 @@ int store_interfaces(const struct store *store, struct store_interface **interfa
 		       "entries are store_interfaces");
 	*interfaces = (void *)array.entries;
 	*count = array.count;
+	if (array.count)
+		qsort(*interfaces, array.count, sizeof(**interfaces), compare_interfaces);
 	return err;
 }
 

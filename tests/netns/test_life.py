@@ -288,19 +288,22 @@ def test_every_packet_is_counted(network, native, service):
     assert "forwarded" in native("stats").stdout
 
 
-def test_daemon_frees_expired_flows(network, native, service):
+def test_daemon_frees_expired_flows(network, xdnat, service):
+    """The daemon reads lifetimes when it starts: they are shortened before."""
     service(network.server, talk.udp_echo, 53, SERVER, kind=2)
-    native("rule", "add", UDP_RULE)
+    xdnat("load", "wan", "lan", "--mode", "native", "--no-daemon")
+    xdnat("rule", "add", UDP_RULE)
+    descriptor = bpf.pinned(os.path.join(xdnat.pins, "v1/xdnat_config"))
+    bpf.set_lifetimes(descriptor, 2)
+    os.close(descriptor)
     for _ in range(10):
         with network.client.socket(kind=2) as sock:
             sock.settimeout(20)
             sock.sendto(b"once", (ROUTER, 5300))
             sock.recv(100)
-    assert native.json("flow", "count")["count"] == 10
-    descriptor = bpf.pinned(os.path.join(native.pins, "v1/xdnat_config"))
-    bpf.set_lifetimes(descriptor, 1)
+    descriptor = bpf.pinned(os.path.join(xdnat.pins, "v1/xdnat_flows4"))
+    assert len(bpf.keys(descriptor, 16)) == 20
+    xdnat("load")
+    w.wait(lambda: not bpf.keys(descriptor, 16), "both halves of each are gone", 60, 0.2)
     os.close(descriptor)
-    maps = [bpf.pinned(os.path.join(native.pins, "v1/xdnat_flows4"))]
-    w.wait(lambda: not bpf.keys(maps[0], 16), "both halves of each are gone", 120, 0.2)
-    os.close(maps[0])
-    assert native.json("flow", "count")["count"] == 0
+    assert xdnat.json("flow", "count")["count"] == 0
