@@ -83,6 +83,18 @@ check-prog: all
 check-netns: all
 	$(Q)$(PYTHON) -m pytest -q tests/netns
 
+# Program time beside its floor; BENCH_ARGS=--quick for fewer rounds.
+BENCH := bench frame measure world
+$(B)/bench.bpf.o: tests/bench/bench.bpf.c Makefile | $(B)/user
+	$(call say,CLANG,$<)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/tests/bench: $(BENCH:%=tests/bench/%.c) $(wildcard tests/bench/*.h) $(B)/user/clock.o \
+		$(B)/bench.skel.h $(B)/clock.skel.h | $(B)/tests
+	$(call say,CC,$@)
+	$(Q)$(CC) $(USER_CFLAGS) -o $@ $(filter %.c %.o,$^) $(USER_LIBS) -lm
+bench: $(B)/tests/bench
+	$(Q)$< $(BENCH_ARGS)
+
 format:
 	$(Q)clang-format -i bpf/*.[ch] user/*.[ch] include/*.h tests/*/*.[ch]
 
@@ -103,5 +115,5 @@ clean:
 	rm -rf $(B)
 
 -include $(wildcard $(B)/*.d $(B)/user/*.d $(B)/tests/*.d)
-.PHONY: all check check-unit check-headers check-prog check-netns format deps install clean
+.PHONY: all bench check check-unit check-headers check-prog check-netns format deps install clean
 .DELETE_ON_ERROR:

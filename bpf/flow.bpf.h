@@ -9,7 +9,8 @@
  *
  * Writers. An end is a compare-and-swap of the state to XDNAT_DEAD; only who did
  * that deletes, and nobody brings a dead half back. Of two processors that make
- * the same flow both succeed: the second finds the first one's halves.
+ * the same flow both succeed: the second finds the first one's halves. The copy is
+ * therefore also no good if the state is not what it was.
  */
 #ifndef XDNAT_FLOW_BPF_H
 #define XDNAT_FLOW_BPF_H
@@ -17,14 +18,14 @@
 #include <linux/errno.h>
 
 #include "half.bpf.h"
+#include "life.bpf.h"
 
 static __always_inline void key4_from(const struct tuple *tuple, struct xdnat_key4 *key)
 {
 	*key = (struct xdnat_key4){
 		.src = tuple->src.word[3],
 		.dst = tuple->dst.word[3],
-		.sport = tuple->sport,
-		.dport = tuple->dport,
+		.ports = tuple->ports,
 		.proto = tuple->proto,
 	};
 }
@@ -33,10 +34,8 @@ static __always_inline void key6_from(const struct tuple *tuple, struct xdnat_ke
 {
 	__builtin_memcpy(key->src, &tuple->src, sizeof(key->src));
 	__builtin_memcpy(key->dst, &tuple->dst, sizeof(key->dst));
-	key->sport = tuple->sport;
-	key->dport = tuple->dport;
+	key->ports = tuple->ports;
 	key->proto = tuple->proto;
-	__builtin_memset(key->pad, 0, sizeof(key->pad));
 }
 
 static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_key4 *key)
@@ -44,8 +43,7 @@ static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_k
 	*key = (struct xdnat_key4){
 		.src = pkt->ip4->saddr,
 		.dst = pkt->ip4->daddr,
-		.sport = pkt->sport,
-		.dport = pkt->dport,
+		.ports = pkt->ports,
 		.proto = pkt->proto,
 	};
 }
@@ -54,10 +52,8 @@ static __always_inline void packet_key6(const struct packet *pkt, struct xdnat_k
 {
 	__builtin_memcpy(key->src, &pkt->ip6->saddr, sizeof(key->src));
 	__builtin_memcpy(key->dst, &pkt->ip6->daddr, sizeof(key->dst));
-	key->sport = pkt->sport;
-	key->dport = pkt->dport;
+	key->ports = pkt->ports;
 	key->proto = pkt->proto;
-	__builtin_memset(key->pad, 0, sizeof(key->pad));
 }
 
 /* Is the element still this key's? Asked last, see above. */
@@ -122,8 +118,7 @@ static __always_inline void flow_leaving(const struct stored *stored, const stru
 		leaving->src.word[3] = stored->half4->src;
 		leaving->dst.word[3] = stored->half4->dst;
 	}
-	leaving->sport = stored->half->sport;
-	leaving->dport = stored->half->dport;
+	leaving->ports = stored->half->ports;
 }
 
 /* What the packets of the other direction look like. */
@@ -136,15 +131,45 @@ static __always_inline void flow_partner_tuple(const struct stored *stored,
 	tuple_reverse(&leaving, partner);
 }
 
-/* The other half of the flow, NULL if it is missing. */
-static __noinline struct xdnat_half *flow_find_partner(const struct stored *stored,
-						       const struct tuple *tuple)
+/* Is the element still this tuple's? Asked last, see above. */
+static __always_inline bool stored_is(const struct stored *stored, const struct tuple *tuple)
 {
-	struct stored partner;
-	struct tuple reversed;
+	const volatile struct xdnat_key6 *key6;
+	const volatile struct xdnat_key4 *key4;
 
-	flow_partner_tuple(stored, tuple, &reversed);
-	return flow_find(&reversed, &partner);
+	if (stored->half6) {
+		key6 = &stored->half6->key;
+		for (int i = 0; i < 4; i++)
+			if (key6->src[i] != tuple->src.word[i] ||
+			    key6->dst[i] != tuple->dst.word[i])
+				return false;
+		return key6->ports.both == tuple->ports.both && key6->proto == tuple->proto;
+	}
+	if (!stored->half4)
+		return false;
+	key4 = &stored->half4->key;
+	return key4->src == tuple->src.word[3] && key4->dst == tuple->dst.word[3] &&
+	       key4->ports.both == tuple->ports.both && key4->proto == tuple->proto;
+}
+
+/* The other half of a flow. The caller has the room: in XDP there is none left on
+ * the stack, elsewhere the scratch memory is not one's own. */
+struct partner {
+	struct tuple tuple; /* what its packets look like */
+	struct tuple back;  /* and those of its own other half */
+};
+
+/* NULL if it is missing: what is in its place may be another flow's. */
+static __noinline struct xdnat_half *
+flow_find_partner(const struct stored *stored, const struct tuple *tuple, struct partner *partner)
+{
+	struct stored other;
+
+	flow_partner_tuple(stored, tuple, &partner->tuple);
+	if (!flow_find(&partner->tuple, &other))
+		return NULL;
+	flow_partner_tuple(&other, &partner->tuple, &partner->back);
+	return tuple_is_same(&partner->back, tuple) ? other.half : NULL;
 }
 
 static __always_inline void flow_delete(const struct tuple *tuple)
@@ -162,31 +187,35 @@ static __always_inline void flow_delete(const struct tuple *tuple)
 	}
 }
 
-/* Ends the flow of a half whose packets look like tuple; partner may be NULL.
- * False: somebody else is ending it. */
+/*
+ * Ends the flow of a half whose packets look like tuple. Who makes the state
+ * XDNAT_DEAD does the rest; false: that was somebody else. The reply half goes
+ * first: while the original is there, nobody makes the flow anew.
+ */
 static __noinline bool flow_end(const struct tuple *tuple, const struct stored *stored,
-				struct xdnat_half *partner)
+				struct partner *partner)
 {
-	struct xdnat_half *half = stored->half;
+	struct xdnat_half *half = stored->half, *other;
 	__u32 state = READ_ONCE(half->state), rule_id = half->rule;
-	struct xdnat_rule *rule = bpf_map_lookup_elem(&xdnat_rules, &rule_id);
-	struct tuple reversed;
+	struct xdnat_rule *rule;
 
-	if ((state & XDNAT_DEAD) ||
+	barrier();
+	if ((state & XDNAT_DEAD) || !stored_is(stored, tuple) ||
 	    __sync_val_compare_and_swap(&half->state, state, XDNAT_DEAD) != state)
 		return false;
-	if (partner)
-		__sync_fetch_and_or(&partner->state, XDNAT_DEAD);
+	other = flow_find_partner(stored, tuple, partner);
+	rule = bpf_map_lookup_elem(&xdnat_rules, &rule_id);
 	if (rule) {
 		__sync_fetch_and_add(&rule->flows_ended, 1);
 		half_add_totals(half, rule);
-		if (partner)
-			half_add_totals(partner, rule);
+		if (other)
+			half_add_totals(other, rule);
 	}
-	flow_partner_tuple(stored, tuple, &reversed);
+	if (other) {
+		__sync_fetch_and_or(&other->state, XDNAT_DEAD);
+		flow_delete(&partner->tuple);
+	}
 	flow_delete(tuple);
-	if (partner)
-		flow_delete(&reversed);
 	return true;
 }
 
@@ -204,8 +233,7 @@ static __always_inline void flow_requested(const struct xdnat_flow_end *request,
 		tuple->src = addr_mapped(key->src[0]);
 		tuple->dst = addr_mapped(key->dst[0]);
 	}
-	tuple->sport = key->sport;
-	tuple->dport = key->dport;
+	tuple->ports = key->ports;
 	tuple->proto = key->proto;
 }
 
@@ -220,7 +248,9 @@ struct making {
 	__u32 rule;
 	__u32 tick;
 	__u32 in_ifindex;
-	__u32 pad;
+	__u32 phase;
+	struct tuple owner;	/* of the place that we want */
+	struct partner partner; /* of the flow found or ended */
 	union {
 		struct xdnat_half4 half4;
 		struct xdnat_half6 half6;
@@ -233,6 +263,7 @@ static __always_inline void half_prepare(const struct making *making, struct xdn
 {
 	half->rule = making->rule;
 	half->direction = direction;
+	half->phase = making->phase;
 	if (direction == XDNAT_ORIGINAL) {
 		half->tick = making->tick;
 		half_set_ingress(half, making->in_ifindex);
@@ -285,62 +316,59 @@ static __always_inline long half_insert(struct making *making, __u8 direction)
 	return half_insert4(making, tuple, leaving, direction);
 }
 
-/* True if the reply half that is in our place is our own flow's: its packets
- * leave as the answer to the same original ones. */
-static __noinline bool making_is_there(const struct making *making)
+/* Is the half that has our reply's place our own flow's? */
+static __noinline bool making_is_there(struct making *making)
 {
 	struct stored taken;
-	struct tuple answered;
 
-	if (!flow_find(&making->reply, &taken))
+	if (!flow_find(&making->reply, &taken) || (READ_ONCE(taken.half->state) & XDNAT_DEAD))
 		return false;
-	flow_partner_tuple(&taken, &making->reply, &answered);
-	return answered.sport == making->original.sport &&
-	       answered.dport == making->original.dport &&
-	       addr_is_same(&answered.src, &making->original.src) &&
-	       addr_is_same(&answered.dst, &making->original.dst);
+	flow_partner_tuple(&taken, &making->reply, &making->owner);
+	return tuple_is_same(&making->owner, &making->original);
 }
 
-/* Makes both halves or neither: the reply half first, it decides who has the
- * tuple; one that is there already and is this flow's own is as good. */
-static __always_inline enum xdnat_reason flow_make(struct making *making)
+/* After XDNAT_DROP_TUPLE_TAKEN: true if the flow that had the place has ended. */
+static __noinline bool making_takes_over(struct making *making)
+{
+	struct stored owner;
+
+	return flow_find(&making->owner, &owner) &&
+	       life_is_expired(owner.half,
+			       flow_find_partner(&owner, &making->owner, &making->partner),
+			       making->owner.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS) &&
+	       flow_end(&making->owner, &owner, &making->partner);
+}
+
+/* Puts the reply half in its place: it decides who has the tuple. */
+static __always_inline enum xdnat_reason flow_make_reply(struct making *making)
 {
 	long err = half_insert(making, XDNAT_REPLY);
-	bool is_ours = !err;
 
-	if (err == -EEXIST && !making_is_there(making))
-		return XDNAT_DROP_TUPLE_TAKEN;
-	if (err && err != -EEXIST)
-		return XDNAT_DROP_TABLE_FULL;
-	err = half_insert(making, XDNAT_ORIGINAL);
-	if (!err || err == -EEXIST) /* another processor was faster */
-		return XDNAT_FORWARDED;
-	if (is_ours)
-		flow_delete(&making->reply);
-	return XDNAT_DROP_TABLE_FULL;
+	if (err == -EEXIST)
+		return making_is_there(making) ? XDNAT_FORWARDED : XDNAT_DROP_TUPLE_TAKEN;
+	if (err == -EBUSY)
+		return XDNAT_DROP_BUSY;
+	return err ? XDNAT_DROP_TABLE_FULL : XDNAT_FORWARDED;
 }
 
-/* Is the element still this tuple's? Asked last, see above. */
-static __always_inline bool stored_is(const struct stored *stored, const struct tuple *tuple)
+/* Makes both halves or neither, the reply half first. One that is there already
+ * and is this flow's own is as good. */
+static __always_inline enum xdnat_reason flow_make(struct making *making, struct xdnat_rule *rule)
 {
-	const volatile struct xdnat_key6 *key6;
-	const volatile struct xdnat_key4 *key4;
+	enum xdnat_reason reason = flow_make_reply(making);
+	struct stored original;
+	long err;
 
-	if (stored->half6) {
-		key6 = &stored->half6->key;
-		for (int i = 0; i < 4; i++)
-			if (key6->src[i] != tuple->src.word[i] ||
-			    key6->dst[i] != tuple->dst.word[i])
-				return false;
-		return key6->sport == tuple->sport && key6->dport == tuple->dport &&
-		       key6->proto == tuple->proto;
-	}
-	if (!stored->half4)
-		return false;
-	key4 = &stored->half4->key;
-	return key4->src == tuple->src.word[3] && key4->dst == tuple->dst.word[3] &&
-	       key4->sport == tuple->sport && key4->dport == tuple->dport &&
-	       key4->proto == tuple->proto;
+	if (reason)
+		return reason;
+	err = half_insert(making, XDNAT_ORIGINAL);
+	if (!err)
+		__sync_fetch_and_add(&rule->flows_made, 1);
+	if (!err || err == -EEXIST) /* another processor was faster */
+		return XDNAT_FORWARDED;
+	if (!flow_find(&making->original, &original))
+		flow_delete(&making->reply);
+	return err == -EBUSY ? XDNAT_DROP_BUSY : XDNAT_DROP_TABLE_FULL;
 }
 
 /* A whole copy with the next hop given. False: the element is another's by now. */
@@ -361,7 +389,7 @@ static __noinline bool stored_copy(const struct stored *stored, const struct tup
 		to->dst[0] = stored->half4->dst;
 	}
 	barrier();
-	return stored_is(stored, tuple);
+	return stored_is(stored, tuple) && !(READ_ONCE(stored->half->state) & XDNAT_DEAD);
 }
 
 #endif

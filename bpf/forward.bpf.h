@@ -11,9 +11,10 @@
 #include "life.bpf.h"
 #include "rule.bpf.h"
 
-/* Rewrites pkt, which looks like tuple, as its half says, out by hop. */
+/* Where the packet in hand goes: the out-parameter of all that forwards. */
 static __noinline enum xdnat_reason forward_by(struct packet *pkt, const struct stored *stored,
-					       const struct hop *hop, const struct tuple *tuple)
+					       const struct tuple *tuple, const struct hop *hop,
+					       __u32 *out_ifindex)
 {
 	struct translation to;
 
@@ -21,8 +22,8 @@ static __noinline enum xdnat_reason forward_by(struct packet *pkt, const struct 
 		return XDNAT_DROP_TOO_BIG;
 	if (!stored_copy(stored, tuple, hop, &to))
 		return XDNAT_DROP_BUSY;
-	half_count(stored->half, pkt);
-	pkt->out_ifindex = hop->ifindex;
+	half_count(stored->half, pkt->bytes);
+	*out_ifindex = hop->ifindex;
 	if (pkt->ip6)
 		rewrite6(pkt, &to);
 	else if (pkt->ip4)
@@ -52,74 +53,86 @@ static __noinline enum xdnat_reason forward_routes(struct xdp_md *ctx, struct ma
 }
 
 /* A packet that matched a rule, may it make a flow? */
-static __always_inline enum xdnat_reason forward_admit(const struct packet *pkt,
-						       const struct tuple *tuple,
-						       const struct xdnat_rule *rule, __u32 tick)
+static __always_inline enum xdnat_reason
+forward_admit(const struct packet *pkt, const struct tuple *tuple, const struct xdnat_rule *rule)
 {
 	if (pkt->ip4 && !packet_header_is_valid(pkt->ip4))
 		return XDNAT_DROP_HEADER_CHECKSUM;
 	if (is_bad_source(tuple, &rule->target))
 		return XDNAT_DROP_BAD_SOURCE;
-	return pkt->tcp ? rule_admit_tcp(pkt, tick) : XDNAT_FORWARDED;
+	return pkt->tcp ? rule_admit_tcp(pkt) : XDNAT_FORWARDED;
 }
 
 static __always_inline void making_start(struct making *making, const struct xdnat_rule *rule,
-					 __u32 ingress, __u32 tick)
+					 __u32 ingress)
 {
 	making->leaving = making->original;
 	making->leaving.dst = rule->target;
-	making->leaving.dport = rule->target_port;
+	making->leaving.ports.dport = rule->target_port;
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
 	making->in_ifindex = ingress;
-	making->tick = tick;
+	making->phase = life_phase(making->original.ports.sport);
+	making->tick = life_tick(making->phase);
 }
 
-/* A packet without a flow. */
-static __noinline enum xdnat_reason forward_new(struct xdp_md *ctx, struct packet *pkt)
+/* A packet without a flow; making->original is its tuple. */
+static __noinline enum xdnat_reason forward_new(struct xdp_md *ctx, struct packet *pkt,
+						struct making *making, __u32 *out_ifindex)
 {
-	__u32 tick = life_tick(pkt->sport, pkt->dport);
 	const struct xdnat_interface *interface;
-	struct making *making = scratch_get();
 	enum xdnat_reason reason;
 	struct xdnat_rule *rule;
 	struct stored stored;
 
-	if (!making)
-		return XDNAT_PASS_NO_RULE;
-	packet_tuple(pkt, &making->original);
 	making->rule = rule_find(&making->original);
 	rule = making->rule ? rule_get(making->rule) : NULL;
-	if (!rule || rule->is_v6 != making->original.is_v6)
+	if (!rule)
 		return XDNAT_PASS_NO_RULE;
 	interface = interface_get(ctx->ingress_ifindex);
 	if (!interface || !is_same_mac(pkt->eth->h_dest, interface->mac))
 		return XDNAT_PASS_OTHER_MAC;
-	reason = forward_admit(pkt, &making->original, rule, tick);
+	reason = forward_admit(pkt, &making->original, rule);
 	if (reason)
 		return reason;
-	making_start(making, rule, ctx->ingress_ifindex, tick);
+	making_start(making, rule, ctx->ingress_ifindex);
 	reason = forward_routes(ctx, making);
 	if (reason)
 		return reason;
 	if (pkt->bytes > making->hop.mtu)
 		return XDNAT_DROP_TOO_BIG;
-	reason = flow_make(making);
+	reason = flow_make(making, rule);
 	if (reason)
 		return reason;
-	__sync_fetch_and_add(&rule->flows_made, 1);
 	if (!flow_find(&making->original, &stored))
 		return XDNAT_DROP_BUSY;
-	return forward_by(pkt, &stored, &making->hop, &making->original);
+	return forward_by(pkt, &stored, &making->original, &making->hop, out_ifindex);
+}
+
+/* The reply half of a live flow is missing: it is made again from the original. */
+static __noinline enum xdnat_reason forward_remake(const struct stored *stored,
+						   struct making *making)
+{
+	flow_leaving(stored, &making->original, &making->leaving);
+	tuple_reverse(&making->leaving, &making->reply);
+	tuple_reverse(&making->original, &making->reply_leaving);
+	making->rule = stored->half->rule;
+	making->phase = stored->half->phase;
+	making->tick = stored->half->tick;
+	making->hop.ifindex = stored->half->out_ifindex;
+	__builtin_memset(&making->reply_hop, 0, sizeof(making->reply_hop));
+	return flow_make_reply(making);
 }
 
 /* Originals may come in anywhere we are loaded; replies only where the originals
- * go out. An original re-makes a reply half that is missing. */
-static __always_inline enum xdnat_reason forward_check(struct xdp_md *ctx, struct xdnat_half *half,
-						       struct xdnat_half *partner)
+ * go out. */
+static __always_inline enum xdnat_reason forward_check(const struct xdp_md *ctx,
+						       const struct stored *stored,
+						       const struct xdnat_half *partner,
+						       struct making *making)
 {
-	if (half->direction != XDNAT_REPLY)
-		return XDNAT_FORWARDED;
+	if (stored->half->direction == XDNAT_ORIGINAL)
+		return partner ? XDNAT_FORWARDED : forward_remake(stored, making);
 	if (!partner)
 		return XDNAT_DROP_EXPIRED;
 	return READ_ONCE(partner->out_ifindex) == ctx->ingress_ifindex ? XDNAT_FORWARDED
@@ -137,144 +150,195 @@ static __noinline enum xdnat_reason forward_next_hop(struct xdp_md *ctx,
 						     struct hop *hop)
 {
 	struct xdnat_half *half = stored->half;
-	struct tuple leaving;
 	__u32 seen = READ_ONCE(half->tick);
 	bool is_first =
 		seen != tick && __sync_val_compare_and_swap(&half->tick, seen, tick) == seen;
 	enum xdnat_reason reason;
+	struct tuple leaving;
 
 	if (!is_first && half_load_hop(half, hop))
 		return XDNAT_FORWARDED;
 	flow_leaving(stored, tuple, &leaving);
 	reason = route_lookup(ctx, &leaving, ctx->ingress_ifindex, hop);
-	if (reason) /* replies go on coming in where it was */
+	if (reason)
 		hop->mtu = 0;
-	if (!hop->ifindex)
+	/* Replies go on coming in where the last good answer was. */
+	if (!hop->ifindex || reason == XDNAT_DROP_NOT_LOADED)
 		hop->ifindex = READ_ONCE(half->out_ifindex);
-	half_store_hop(half, hop);
+	if (is_first || !READ_ONCE(half->mtu))
+		half_store_hop(half, hop);
 	return reason;
 }
 
 /* A packet of a flow, but not one that the fast path may take. XDNAT_PASS_NO_RULE:
  * the flow had ended, it is a packet without one now. */
 static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct packet *pkt,
-						    const struct stored *stored)
+						    const struct stored *stored,
+						    struct making *making, __u32 *out_ifindex)
 {
 	const struct xdnat_interface *interface = interface_get(ctx->ingress_ifindex);
-	__u32 tick = life_tick(pkt->sport, pkt->dport);
 	struct xdnat_half *half = stored->half, *partner;
+	__u32 tick = life_tick(half->phase);
 	enum xdnat_reason reason;
-	struct tuple tuple;
-	struct hop hop;
 
 	if (!interface || !is_same_mac(pkt->eth->h_dest, interface->mac))
 		return XDNAT_PASS_OTHER_MAC;
-	packet_tuple(pkt, &tuple);
-	partner = flow_find_partner(stored, &tuple);
 	if (READ_ONCE(half->state) & XDNAT_DEAD)
 		return XDNAT_DROP_BUSY;
-	if (life_is_expired(half, partner, tick, 0) || (!partner && !half->direction)) {
+	partner = flow_find_partner(stored, &making->original, &making->partner);
+	if (life_is_expired(half, partner, pkt->tcp != NULL, 0)) {
 		if (half->direction == XDNAT_REPLY)
 			return XDNAT_DROP_EXPIRED;
-		return flow_end(&tuple, stored, partner) ? XDNAT_PASS_NO_RULE : XDNAT_DROP_BUSY;
+		return flow_end(&making->original, stored, &making->partner) ? XDNAT_PASS_NO_RULE
+									     : XDNAT_DROP_BUSY;
 	}
-	reason = forward_check(ctx, half, partner);
+	reason = forward_check(ctx, stored, partner, making);
 	if (reason)
 		return reason;
 	half_remember_ingress(half, ctx->ingress_ifindex, interface);
 	life_advance(pkt, half, partner);
-	reason = forward_next_hop(ctx, stored, &tuple, tick, &hop);
+	if (!life_is_refreshed(pkt, half))
+		tick = READ_ONCE(half->tick);
+	reason = forward_next_hop(ctx, stored, &making->original, tick, &making->hop);
 	if (reason)
 		return reason;
-	return forward_by(pkt, stored, &hop, &tuple);
-}
-
-static __always_inline enum xdnat_reason forward_slow(struct xdp_md *ctx, struct packet *pkt,
-						      const struct stored *stored)
-{
-	enum xdnat_reason reason = forward_by_flow(ctx, pkt, stored);
-
-	return reason == XDNAT_PASS_NO_RULE ? forward_new(ctx, pkt) : reason;
-}
-
-/* An IPv4 packet, whole and without options. */
-static __always_inline enum xdnat_reason forward4(struct xdp_md *ctx, struct packet *pkt)
-{
-	struct stored stored = {};
-	struct xdnat_half4 *half4;
-	struct xdnat_half *half;
-	struct translation to;
-	struct xdnat_key4 key;
-	__u32 version;
-
-	packet_key4(pkt, &key);
-	half4 = bpf_map_lookup_elem(&xdnat_flows4, &key);
-	if (!half4)
-		return forward_new(ctx, pkt);
-	half = &half4->half;
-	stored.half = half;
-	stored.half4 = half4;
-	version = READ_ONCE(half->version);
-	if ((version & 1) || !life_is_settled(half, pkt, ctx->ingress_ifindex))
-		return forward_slow(ctx, pkt, &stored);
-	half_copy(half, &to);
-	to.src[0] = half4->src;
-	to.dst[0] = half4->dst;
-	barrier();
-	if (READ_ONCE(half->version) != version || !half4_is(half4, &key))
-		return forward_slow(ctx, pkt, &stored);
-	half_count(half, pkt);
-	pkt->out_ifindex = to.out_ifindex;
-	rewrite4(pkt, &to);
-	return XDNAT_FORWARDED;
-}
-
-/* The same for IPv6. */
-static __always_inline enum xdnat_reason forward6(struct xdp_md *ctx, struct packet *pkt)
-{
-	struct stored stored = {};
-	struct xdnat_half6 *half6;
-	struct xdnat_half *half;
-	struct translation to;
-	struct xdnat_key6 key;
-	__u32 version;
-
-	packet_key6(pkt, &key);
-	half6 = bpf_map_lookup_elem(&xdnat_flows6, &key);
-	if (!half6)
-		return forward_new(ctx, pkt);
-	half = &half6->half;
-	stored.half = half;
-	stored.half6 = half6;
-	version = READ_ONCE(half->version);
-	if ((version & 1) || !life_is_settled(half, pkt, ctx->ingress_ifindex))
-		return forward_slow(ctx, pkt, &stored);
-	half_copy(half, &to);
-	__builtin_memcpy(to.src, half6->src, sizeof(to.src));
-	__builtin_memcpy(to.dst, half6->dst, sizeof(to.dst));
-	barrier();
-	if (READ_ONCE(half->version) != version || !half6_is(half6, &key))
-		return forward_slow(ctx, pkt, &stored);
-	half_count(half, pkt);
-	pkt->out_ifindex = to.out_ifindex;
-	rewrite6(pkt, &to);
-	return XDNAT_FORWARDED;
+	return forward_by(pkt, stored, &making->original, &making->hop, out_ifindex);
 }
 
 /* Ours but unfit for rewriting here: dropped with its flaw. Else passed on. */
-static __noinline enum xdnat_reason forward_refuse(struct xdp_md *ctx, struct packet *pkt,
+static __noinline enum xdnat_reason forward_refuse(const struct xdp_md *ctx,
+						   const struct packet *pkt,
+						   const struct tuple *tuple,
 						   enum xdnat_reason flaw)
 {
 	const struct xdnat_interface *interface;
 	struct stored stored;
-	struct tuple tuple;
 
-	packet_tuple(pkt, &tuple);
-	if (!flow_find(&tuple, &stored) && !rule_find(&tuple))
+	if (!flow_find(tuple, &stored) && !rule_find(tuple))
 		return XDNAT_PASS_NO_RULE;
 	interface = interface_get(ctx->ingress_ifindex);
 	return interface && is_same_mac(pkt->eth->h_dest, interface->mac) ? flaw
 									  : XDNAT_PASS_OTHER_MAC;
+}
+
+/* Whose packet is it? making->original is its tuple. */
+static __always_inline enum xdnat_reason forward_find(struct xdp_md *ctx, struct packet *pkt,
+						      struct making *making, __u32 *out_ifindex)
+{
+	enum xdnat_reason reason = XDNAT_PASS_NO_RULE;
+	struct stored stored;
+
+	if (flow_find(&making->original, &stored))
+		reason = forward_by_flow(ctx, pkt, &stored, making, out_ifindex);
+	if (reason == XDNAT_PASS_NO_RULE)
+		reason = forward_new(ctx, pkt, making, out_ifindex);
+	if (reason == XDNAT_DROP_TUPLE_TAKEN && making_takes_over(making))
+		reason = forward_new(ctx, pkt, making, out_ifindex);
+	return reason;
+}
+
+/*
+ * Everything that the fast path leaves. It starts over with the frame: the fast
+ * path can then keep what it parsed in registers, where nothing else looks at it,
+ * and has no stack under this one's.
+ */
+static __noinline enum xdnat_reason forward_slow(struct xdp_md *ctx, __u32 *out_ifindex)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct making *making = scratch_get();
+	struct packet pkt = {};
+	enum xdnat_reason reason = packet_parse(data, end, &pkt);
+
+	if (reason == XDNAT_DROP_EXT_HEADERS && !pkt.has_ports)
+		reason = packet_parse_extensions(&pkt, end);
+	if (!pkt.has_ports || !making)
+		return reason;
+	packet_tuple(&pkt, &making->original);
+	if (reason)
+		return forward_refuse(ctx, &pkt, &making->original, reason);
+	return forward_find(ctx, &pkt, making, out_ifindex);
+}
+
+/* True if the packet, whole and without options, belongs to an established flow
+ * and was rewritten. It decides nothing else. */
+static __always_inline bool forward_fast4(const struct xdp_md *ctx, struct packet *pkt,
+					  __u32 *out_ifindex)
+{
+	struct xdnat_half4 *half4;
+	struct xdnat_half *half;
+	struct translation to;
+	struct xdnat_key4 key;
+	__u64 word;
+
+	packet_key4(pkt, &key);
+	half4 = bpf_map_lookup_elem(&xdnat_flows4, &key);
+	if (!half4)
+		return false;
+	half = &half4->half;
+	word = half_word(half);
+	if (!life_is_settled(word) || !life_is_usual(half, pkt, ctx->ingress_ifindex))
+		return false;
+	half_copy(half, &to);
+	to.src[0] = half4->src;
+	to.dst[0] = half4->dst;
+	barrier();
+	if (half_word(half) != word || !half4_is(half4, &key))
+		return false;
+	half_count(half, pkt->bytes);
+	*out_ifindex = to.out_ifindex;
+	rewrite4(pkt, &to);
+	return true;
+}
+
+/* The same for IPv6. */
+static __always_inline bool forward_fast6(const struct xdp_md *ctx, struct packet *pkt,
+					  __u32 *out_ifindex)
+{
+	struct xdnat_half6 *half6;
+	struct xdnat_half *half;
+	struct translation to;
+	struct xdnat_key6 key;
+	__u64 word;
+
+	packet_key6(pkt, &key);
+	half6 = bpf_map_lookup_elem(&xdnat_flows6, &key);
+	if (!half6)
+		return false;
+	half = &half6->half;
+	word = half_word(half);
+	if (!life_is_settled(word) || !life_is_usual(half, pkt, ctx->ingress_ifindex))
+		return false;
+	half_copy(half, &to);
+	__builtin_memcpy(to.src, half6->src, sizeof(to.src));
+	__builtin_memcpy(to.dst, half6->dst, sizeof(to.dst));
+	barrier();
+	if (half_word(half) != word || !half6_is(half6, &key))
+		return false;
+	half_count(half, pkt->bytes);
+	*out_ifindex = to.out_ifindex;
+	rewrite6(pkt, &to);
+	return true;
+}
+
+/* Not a reason: the fast path cannot tell. */
+#define FORWARD_SLOW XDNAT_REASON_MAX
+
+/* Forwards what is established, passes what can be nobody's; all else is for
+ * forward_slow(). */
+static __noinline enum xdnat_reason forward_fast(struct xdp_md *ctx, __u32 *out_ifindex)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet pkt = {};
+	enum xdnat_reason reason = packet_parse(data, end, &pkt);
+	bool is_done = false;
+
+	if (reason)
+		return reason >= XDNAT_FIRST_DROP ? FORWARD_SLOW : reason;
+	if (pkt.ip4)
+		is_done = forward_fast4(ctx, &pkt, out_ifindex);
+	else if (pkt.ip6)
+		is_done = forward_fast6(ctx, &pkt, out_ifindex);
+	return is_done ? XDNAT_FORWARDED : FORWARD_SLOW;
 }
 
 #endif

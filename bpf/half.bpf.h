@@ -19,16 +19,20 @@
 
 static __always_inline bool is_same_mac(const __u8 *left, const __u8 *right)
 {
-	const __u16 *l = (const __u16 *)left, *r = (const __u16 *)right;
+	return *(const __u32 *)left == *(const __u32 *)right &&
+	       *(const __u16 *)(left + 4) == *(const __u16 *)(right + 4);
+}
 
-	return l[0] == r[0] && l[1] == r[1] && l[2] == r[2];
+/* Version and state as one word: what a copy is worth, asked before and after. */
+static __always_inline __u64 half_word(const struct xdnat_half *half)
+{
+	return READ_ONCE(*(const __u64 *)&half->version);
 }
 
 /* Copies what rewriting needs, without the addresses. */
 static __always_inline void half_copy(const struct xdnat_half *half, struct translation *to)
 {
-	to->sport = half->sport;
-	to->dport = half->dport;
+	to->ports = half->ports;
 	to->l3_delta = half->l3_delta;
 	to->addr_delta = half->addr_delta;
 	to->port_delta = half->port_delta;
@@ -38,10 +42,10 @@ static __always_inline void half_copy(const struct xdnat_half *half, struct tran
 	to->eth[2] = half->eth[2];
 }
 
-static __always_inline void half_count(struct xdnat_half *half, const struct packet *pkt)
+static __always_inline void half_count(struct xdnat_half *half, __u32 bytes)
 {
 	half->packets++;
-	half->bytes += pkt->bytes;
+	half->bytes += bytes;
 }
 
 static __always_inline void half_set_ingress(struct xdnat_half *half, __u32 ifindex)
@@ -70,9 +74,7 @@ static __always_inline void half_set_rewrite(struct xdnat_half *half, const stru
 	half->l3_delta = csum_fold(addr_delta + rewrite_ttl_delta());
 	half->addr_delta = addr_delta;
 	half->port_delta = rewrite_port_delta(tuple, leaving);
-	half->sport = leaving->sport;
-	half->dport = leaving->dport;
-	half->proto = tuple->proto;
+	half->ports = leaving->ports;
 }
 
 /* Writes the next hop if nobody else is at it. mtu 0: unknown. */
@@ -84,7 +86,7 @@ static __always_inline void half_store_hop(struct xdnat_half *half, const struct
 	    __sync_val_compare_and_swap(&half->version, version, version + 1) != version)
 		return;
 	half_set_hop(half, hop);
-	__sync_fetch_and_add(&half->version, 1);
+	__sync_lock_test_and_set(&half->version, version + 2); /* orders what is before it */
 }
 
 /* True if the half's next hop could be copied whole. */
@@ -111,7 +113,7 @@ static __always_inline void half_remember_ingress(struct xdnat_half *half, __u32
 
 static __always_inline void half_add_totals(const struct xdnat_half *half, struct xdnat_rule *rule)
 {
-	__u32 direction = half->direction & 1;
+	__u32 direction = half->direction % XDNAT_DIRECTIONS;
 
 	__sync_fetch_and_add(&rule->ended_packets[direction], half->packets);
 	__sync_fetch_and_add(&rule->ended_bytes[direction], half->bytes);

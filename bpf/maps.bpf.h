@@ -100,7 +100,7 @@ struct {
 
 /* Working memory for one packet: what would not fit on the 512 bytes of stack.
  * Per CPU, and XDP does not nest. */
-#define SCRATCH_BYTES 512
+#define SCRATCH_BYTES 640
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

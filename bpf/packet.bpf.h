@@ -27,15 +27,18 @@
 #define IP_MORE_OR_OFFSET bpf_htons(0x3fff) /* RFC 791: MF and fragment offset */
 #define IP_OFFSET	  bpf_htons(0x1fff)
 #define VLAN_VID	  bpf_htons(0x0fff) /* IEEE 802.1Q */
+#define PRIORITY_TAGS_MAX 2		    /* of one packet; no host sends more */
 #define IP6_OFFSET	  bpf_htons(0xfff8) /* RFC 8200 section 4.5 */
 /* "Each extension header should occur at most once, except for the Destination
  * Options header which should occur at most twice" (RFC 8200 section 4.1): six. */
 #define IP6_EXTENSIONS_MAX 6
+#define IP6_EXTENSION_UNIT 8 /* bytes; a fragment header is one unit */
 
-#define TCP_FIN 0x01
-#define TCP_SYN 0x02
-#define TCP_RST 0x04
-#define TCP_ACK 0x10
+#define TCP_FLAGS_BYTE 13 /* RFC 9293 section 3.1 */
+#define TCP_FIN	       0x01
+#define TCP_SYN	       0x02
+#define TCP_RST	       0x04
+#define TCP_ACK	       0x10
 
 /* The pointers tell the kinds apart, not flags: the verifier knows a NULL that
  * went over the stack (6.1 does not know a byte that did). It does not know that
@@ -50,18 +53,15 @@ struct packet {
 	__u16 payload_bytes; /* behind the TCP header; UDP: not kept */
 	__u8 proto;	     /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 tcp_flags;	     /* 0 for UDP */
-	__u8 has_ports;	     /* sport and dport stand: it can be asked whose it is */
-	__be16 sport;
-	__be16 dport;
-	__u32 out_ifindex; /* set by who decides to forward it */
+	__u8 has_ports;	     /* the ports stand: it can be asked whose it is */
+	union xdnat_ports ports;
 };
 
 /* Addresses and ports in the family-blind form of the cold paths and of rules. */
 struct tuple {
 	struct xdnat_addr src;
 	struct xdnat_addr dst;
-	__be16 sport;
-	__be16 dport;
+	union xdnat_ports ports;
 	__u8 proto;
 	__u8 is_v6;
 	__u8 pad[2];
@@ -90,6 +90,12 @@ static __always_inline bool addr_is_same(const struct xdnat_addr *left,
 	       left->word[2] == right->word[2] && left->word[3] == right->word[3];
 }
 
+static __always_inline bool tuple_is_same(const struct tuple *left, const struct tuple *right)
+{
+	return left->ports.both == right->ports.both && addr_is_same(&left->src, &right->src) &&
+	       addr_is_same(&left->dst, &right->dst);
+}
+
 static __always_inline void packet_tuple(const struct packet *pkt, struct tuple *tuple)
 {
 	*tuple = (struct tuple){};
@@ -100,8 +106,7 @@ static __always_inline void packet_tuple(const struct packet *pkt, struct tuple 
 		tuple->src = addr_mapped(pkt->ip4->saddr);
 		tuple->dst = addr_mapped(pkt->ip4->daddr);
 	}
-	tuple->sport = pkt->sport;
-	tuple->dport = pkt->dport;
+	tuple->ports = pkt->ports;
 	tuple->proto = pkt->proto;
 	tuple->is_v6 = pkt->ip6 != NULL;
 }
@@ -110,8 +115,8 @@ static __always_inline void tuple_reverse(const struct tuple *tuple, struct tupl
 {
 	reversed->src = tuple->dst;
 	reversed->dst = tuple->src;
-	reversed->sport = tuple->dport;
-	reversed->dport = tuple->sport;
+	reversed->ports.sport = tuple->ports.dport;
+	reversed->ports.dport = tuple->ports.sport;
 	reversed->proto = tuple->proto;
 	reversed->is_v6 = tuple->is_v6;
 	reversed->pad[0] = reversed->pad[1] = 0;
@@ -130,7 +135,7 @@ static __always_inline enum xdnat_reason packet_parse_tcp(struct tcphdr *tcp, vo
 		return XDNAT_DROP_MALFORMED;
 	pkt->tcp = tcp;
 	pkt->udp = (void *)tcp;
-	pkt->tcp_flags = ((__u8 *)tcp)[13];
+	pkt->tcp_flags = ((__u8 *)tcp)[TCP_FLAGS_BYTE];
 	pkt->payload_bytes = l4_bytes - header_bytes;
 	return XDNAT_FORWARDED;
 }
@@ -138,12 +143,12 @@ static __always_inline enum xdnat_reason packet_parse_tcp(struct tcphdr *tcp, vo
 static __always_inline enum xdnat_reason packet_parse_udp(struct udphdr *udp, void *end,
 							  struct packet *pkt, __u32 l4_bytes)
 {
-	__u32 length_host;
+	__u32 bytes;
 
 	if ((void *)(udp + 1) > end || l4_bytes < sizeof(*udp))
 		return XDNAT_DROP_MALFORMED;
-	length_host = bpf_ntohs(udp->len);
-	if (length_host < sizeof(*udp) || length_host > l4_bytes)
+	bytes = bpf_ntohs(udp->len);
+	if (bytes < sizeof(*udp) || bytes > l4_bytes)
 		return XDNAT_DROP_MALFORMED;
 	if (pkt->ip6 && !udp->check)
 		return XDNAT_DROP_UDP6_CHECKSUM; /* RFC 8200 section 8.1 */
@@ -155,22 +160,31 @@ static __always_inline enum xdnat_reason packet_parse_udp(struct udphdr *udp, vo
 static __always_inline enum xdnat_reason packet_parse_l4(void *l4, void *end, struct packet *pkt,
 							 __u32 l4_bytes, enum xdnat_reason flaw)
 {
-	__be16 *ports;
+	union xdnat_ports *ports;
 
 	/* clang 19 concludes from the IP header's length that the ports are inside
 	 * and drops the check that the verifier wants to see. Hide where l4 is from. */
 	barrier_var(l4);
 	ports = l4;
-	if ((void *)(ports + 2) > end || l4_bytes < 2 * sizeof(*ports))
+	if ((void *)(ports + 1) > end || l4_bytes < sizeof(*ports))
 		return XDNAT_PASS_MALFORMED;
-	pkt->sport = ports[0];
-	pkt->dport = ports[1];
+	pkt->ports = *ports;
 	pkt->has_ports = 1;
 	if (flaw)
 		return flaw;
 	if (pkt->proto == IPPROTO_TCP)
 		return packet_parse_tcp(l4, end, pkt, l4_bytes);
 	return packet_parse_udp(l4, end, pkt, l4_bytes);
+}
+
+/* A header's 16-bit length. The verifier of 6.1 forgets the range of what was
+ * byte-swapped, and clang drops a mask that it knows to be one: hide the value. */
+static __always_inline __u32 length_host(__be16 length)
+{
+	__u32 bytes = bpf_ntohs(length);
+
+	barrier_var(bytes);
+	return bytes & 0xffff;
 }
 
 static __always_inline enum xdnat_reason
@@ -181,7 +195,7 @@ packet_parse_ip4(struct iphdr *ip, void *end, struct packet *pkt, enum xdnat_rea
 	if ((void *)(ip + 1) > end || ip->version != 4)
 		return XDNAT_PASS_MALFORMED;
 	header_bytes = ip->ihl * 4;
-	bytes = bpf_ntohs(ip->tot_len);
+	bytes = length_host(ip->tot_len);
 	if (header_bytes < sizeof(*ip) || bytes < header_bytes || (void *)ip + bytes > end)
 		return XDNAT_PASS_MALFORMED;
 	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
@@ -201,14 +215,21 @@ packet_parse_ip4(struct iphdr *ip, void *end, struct packet *pkt, enum xdnat_rea
 	return packet_parse_l4(ip + 1, end, pkt, bytes - sizeof(*ip), flaw);
 }
 
-/* Behind extension headers there may be ports, but never a packet for XDP: the
- * result is a flaw or a reason to pass. */
-static __noinline enum xdnat_reason packet_parse_extensions(struct ipv6hdr *ip, void *end,
-							    struct packet *pkt)
+/*
+ * For a packet that packet_parse() called XDNAT_DROP_EXT_HEADERS, without ports:
+ * behind its extension headers there may be some, but never a packet for XDP. The
+ * result is a flaw or a reason to pass.
+ */
+static __noinline enum xdnat_reason packet_parse_extensions(struct packet *pkt, void *end)
 {
 	enum xdnat_reason flaw = XDNAT_DROP_EXT_HEADERS;
+	struct ipv6hdr *ip = pkt->ip6;
 	__u32 offset = sizeof(*ip);
-	__u8 next = ip->nexthdr;
+	__u8 next;
+
+	if (!ip)
+		return XDNAT_PASS_MALFORMED;
+	next = ip->nexthdr;
 
 	for (int i = 0; i < IP6_EXTENSIONS_MAX; i++) {
 		struct ip6_extension *extension = (void *)ip + offset;
@@ -221,10 +242,10 @@ static __noinline enum xdnat_reason packet_parse_extensions(struct ipv6hdr *ip, 
 			if (extension->offset & IP6_OFFSET)
 				return XDNAT_PASS_FRAGMENT;
 			flaw = XDNAT_DROP_FRAGMENT;
-			offset += 8;
+			offset += IP6_EXTENSION_UNIT;
 		} else if (next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING ||
 			   next == IPPROTO_DSTOPTS) {
-			offset += (extension->length + 1) * 8;
+			offset += (extension->length + 1) * IP6_EXTENSION_UNIT;
 		} else {
 			return XDNAT_PASS_PROTOCOL;
 		}
@@ -243,24 +264,44 @@ packet_parse_ip6(struct ipv6hdr *ip, void *end, struct packet *pkt, enum xdnat_r
 
 	if ((void *)(ip + 1) > end || ip->version != 6)
 		return XDNAT_PASS_MALFORMED;
-	bytes = sizeof(*ip) + bpf_ntohs(ip->payload_len);
+	bytes = length_host(ip->payload_len) + sizeof(*ip);
 	if ((void *)ip + bytes > end || bytes > 0xffff)
 		return XDNAT_PASS_MALFORMED;
 	pkt->ip6 = ip;
 	pkt->bytes = bytes;
 	if (ip->nexthdr != IPPROTO_TCP && ip->nexthdr != IPPROTO_UDP)
-		return packet_parse_extensions(ip, end, pkt);
+		return XDNAT_DROP_EXT_HEADERS;
 	pkt->proto = ip->nexthdr;
 	if (ip->hop_limit <= 1)
 		flaw = XDNAT_DROP_TTL;
 	return packet_parse_l4(ip + 1, end, pkt, bytes - sizeof(*ip), flaw);
 }
 
+static __always_inline bool is_vlan(__be16 ethertype)
+{
+	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD);
+}
+
+/* Tags that only carry a priority: the host takes such a frame for untagged, so
+ * must we. The result is behind them; *ethertype stays a tag's if there is a VLAN. */
+static __always_inline void *skip_priority_tags(void *l3, void *end, __be16 *ethertype)
+{
+	struct vlan_header *vlan = l3;
+
+	for (int i = 0; i < PRIORITY_TAGS_MAX; i++) {
+		if (!is_vlan(*ethertype) || (void *)(vlan + 1) > end || (vlan->tci & VLAN_VID))
+			break;
+		*ethertype = vlan->ethertype;
+		vlan++;
+	}
+	return vlan;
+}
+
 /*
- * Fills pkt, all zero before, from the frame between data and end. XDNAT_FORWARDED: a TCP or UDP
- * packet whose every header is whole, fit for rewriting. Another reason: why it
- * is not; if pkt->has_ports then, family, protocol and ports stand and the caller
- * asks whose packet it is before it decides.
+ * Fills pkt, all zero before, from the frame between data and end. XDNAT_FORWARDED:
+ * a TCP or UDP packet whose every header is whole, fit for rewriting. Another
+ * reason: why it is not; if pkt->has_ports then, family, protocol and ports stand
+ * and the caller asks whose packet it is before it decides.
  */
 static __always_inline enum xdnat_reason packet_parse(void *data, void *end, struct packet *pkt)
 {
@@ -273,23 +314,15 @@ static __always_inline enum xdnat_reason packet_parse(void *data, void *end, str
 		return XDNAT_PASS_NOT_IP;
 	pkt->eth = eth;
 	ethertype = eth->h_proto;
-	if (ethertype == bpf_htons(ETH_P_8021Q)) {
-		struct vlan_header *vlan = l3;
-
-		if ((void *)(vlan + 1) > end || (vlan->tci & VLAN_VID))
-			return XDNAT_PASS_VLAN;
-		/* Priority only: the host takes it for untagged, so must we. */
-		ethertype = vlan->ethertype;
-		l3 = vlan + 1;
+	if (is_vlan(ethertype)) {
+		l3 = skip_priority_tags(l3, end, &ethertype);
 		flaw = XDNAT_DROP_PRIORITY_TAG;
 	}
 	if (ethertype == bpf_htons(ETH_P_IP))
 		return packet_parse_ip4(l3, end, pkt, flaw);
 	if (ethertype == bpf_htons(ETH_P_IPV6))
 		return packet_parse_ip6(l3, end, pkt, flaw);
-	return ethertype == bpf_htons(ETH_P_8021Q) || ethertype == bpf_htons(ETH_P_8021AD)
-		       ? XDNAT_PASS_VLAN
-		       : XDNAT_PASS_NOT_IP;
+	return is_vlan(ethertype) ? XDNAT_PASS_VLAN : XDNAT_PASS_NOT_IP;
 }
 
 /* RFC 1071 over the fixed IPv4 header; only asked when it has no options. */

@@ -14,8 +14,7 @@
 struct translation {
 	__be32 src[4]; /* IPv4: the first word only */
 	__be32 dst[4];
-	__be16 sport;
-	__be16 dport;
+	union xdnat_ports ports;
 	__sum16 l3_delta; /* IPv4 header, TTL - 1 included */
 	__sum16 addr_delta;
 	__sum16 port_delta;
@@ -37,13 +36,11 @@ static __always_inline void rewrite_l4(struct packet *pkt, const struct translat
 	__u32 delta = (__u32)(__u16)to->addr_delta + (__u16)to->port_delta;
 
 	if (pkt->tcp) {
-		pkt->tcp->source = to->sport;
-		pkt->tcp->dest = to->dport;
+		*(__be32 *)pkt->tcp = to->ports.both;
 		pkt->tcp->check = csum_apply(pkt->tcp->check, delta);
 		return;
 	}
-	pkt->udp->source = to->sport;
-	pkt->udp->dest = to->dport;
+	*(__be32 *)pkt->udp = to->ports.both;
 	if (!pkt->udp->check) /* none was computed (RFC 768) */
 		return;
 	pkt->udp->check = csum_apply(pkt->udp->check, delta);
@@ -88,7 +85,7 @@ static __always_inline __u32 rewrite_addr_delta(const struct tuple *from, const 
 
 static __always_inline __u32 rewrite_port_delta(const struct tuple *from, const struct tuple *to)
 {
-	return csum_fold(csum_diff16(from->sport, to->sport) + csum_diff16(from->dport, to->dport));
+	return csum_fold(csum_diff32(from->ports.both, to->ports.both));
 }
 
 /* TTL - 1 takes 0x0100 from the word it shares with the protocol, whatever its

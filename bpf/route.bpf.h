@@ -42,8 +42,8 @@ static __noinline enum xdnat_reason route_lookup(struct xdp_md *ctx, const struc
 	struct bpf_fib_lookup fib = {
 		.family = leaving->is_v6 ? FIB_AF_INET6 : FIB_AF_INET,
 		.l4_protocol = leaving->proto,
-		.sport = leaving->sport,
-		.dport = leaving->dport,
+		.sport = leaving->ports.sport,
+		.dport = leaving->ports.dport,
 		.tot_len = 1, /* never too big, but makes the kernel tell the MTU */
 		.ifindex = ingress,
 	};

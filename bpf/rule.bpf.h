@@ -12,27 +12,36 @@
  * back, a flood of stray segments does not fill the table. */
 #define PICKUPS_PER_TICK 4096
 
+/* A listener of IPv4 is none of IPv6. */
+static __always_inline bool is_mapped(const struct xdnat_addr *addr)
+{
+	return !addr->word[0] && !addr->word[1] && addr->word[2] == bpf_htonl(0xffff);
+}
+
 /* The id of the rule whose listener is tuple's destination; 0: none. */
-static __always_inline __u32 rule_find(const struct tuple *tuple)
+static __noinline __u32 rule_find(const struct tuple *tuple)
 {
 	const struct xdnat_config *config = config_get();
 	struct xdnat_listener listener = {
 		.addr = tuple->dst,
-		.port = tuple->dport,
+		.port = tuple->ports.dport,
 		.proto = tuple->proto,
 	};
 	const __u32 *id;
 
-	if (!config)
+	if (!config || (tuple->is_v6 && is_mapped(&tuple->dst)))
 		return 0;
 	listener.set = config->active_set;
 	id = bpf_map_lookup_elem(&xdnat_listeners, &listener);
 	return id ? *id : 0;
 }
 
+/* The rule, unless it went while it was looked up. */
 static __always_inline struct xdnat_rule *rule_get(__u32 id)
 {
-	return bpf_map_lookup_elem(&xdnat_rules, &id);
+	struct xdnat_rule *rule = bpf_map_lookup_elem(&xdnat_rules, &id);
+
+	return rule && rule->id == id ? rule : NULL;
 }
 
 static __always_inline bool is_martian4(__be32 ip4)
@@ -54,18 +63,18 @@ static __always_inline bool is_martian6(const struct xdnat_addr *addr)
 }
 
 /* No host on the far side can have this source (RFC 1812 section 5.3.7, RFC 6092
- * REC-1 to REC-3). Sources that a route shows to be false: flow_new(). */
+ * REC-1 to REC-3). Sources that a route shows to be false: forward_routes(). */
 static __always_inline bool is_bad_source(const struct tuple *tuple,
 					  const struct xdnat_addr *target)
 {
-	if (!tuple->sport || addr_is_same(&tuple->src, target))
+	if (!tuple->ports.sport || addr_is_same(&tuple->src, target))
 		return true;
 	return tuple->is_v6 ? is_martian6(&tuple->src) : is_martian4(tuple->src.word[3]);
 }
 
-static __always_inline bool pickup_is_allowed(__u32 tick)
+static __always_inline bool pickup_is_allowed(void)
 {
-	__u32 zero = 0;
+	__u32 zero = 0, tick = bpf_jiffies64() >> tick_shift; /* one clock for all flows */
 	struct pickups *pickups = bpf_map_lookup_elem(&xdnat_pickups, &zero);
 
 	if (!pickups)
@@ -79,7 +88,7 @@ static __always_inline bool pickup_is_allowed(__u32 tick)
 
 /* A connection starts with a SYN; one whose state was lost goes on with an ACK
  * from the client (RFC 6092 REC-32: no window is known then, none is checked). */
-static __always_inline enum xdnat_reason rule_admit_tcp(const struct packet *pkt, __u32 tick)
+static __always_inline enum xdnat_reason rule_admit_tcp(const struct packet *pkt)
 {
 	__u8 kind = pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
 
@@ -87,7 +96,7 @@ static __always_inline enum xdnat_reason rule_admit_tcp(const struct packet *pkt
 		return XDNAT_FORWARDED;
 	if (!(kind & TCP_ACK) || (kind & (TCP_SYN | TCP_RST)))
 		return XDNAT_DROP_TCP_FLAGS;
-	return pickup_is_allowed(tick) ? XDNAT_FORWARDED : XDNAT_DROP_PICKUP_RATE;
+	return pickup_is_allowed() ? XDNAT_FORWARDED : XDNAT_DROP_PICKUP_RATE;
 }
 
 #endif

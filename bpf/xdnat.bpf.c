@@ -20,19 +20,18 @@ static __always_inline int verdict(const struct xdp_md *ctx, enum xdnat_reason r
 	return bpf_redirect(out_ifindex, 0);
 }
 
-/* Parse once, whose packet is it, what becomes of it. */
+/* An established packet is forwarded at once; all else takes the slow path. */
 static __always_inline int handle_packet(struct xdp_md *ctx)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct packet pkt = {};
-	enum xdnat_reason reason = packet_parse(data, end, &pkt);
+	__u64 frame_bytes = ctx->data_end - ctx->data;
+	enum xdnat_reason reason;
+	__u32 out_ifindex = 0;
 
-	if (reason == XDNAT_FORWARDED)
-		reason = pkt.ip4 ? forward4(ctx, &pkt) : forward6(ctx, &pkt);
-	else if (pkt.has_ports)
-		reason = forward_refuse(ctx, &pkt, reason);
-	stats_count(reason, end - data);
-	return verdict(ctx, reason, pkt.out_ifindex);
+	reason = forward_fast(ctx, &out_ifindex);
+	if (reason == FORWARD_SLOW)
+		reason = forward_slow(ctx, &out_ifindex);
+	stats_count(reason, frame_bytes);
+	return verdict(ctx, reason, out_ifindex);
 }
 
 SEC("xdp")
@@ -45,20 +44,25 @@ int xdnat_xdp(struct xdp_md *ctx)
 SEC("syscall")
 int xdnat_flow_end(struct xdnat_flow_end *request)
 {
-	struct xdnat_half *partner;
+	struct partner partner = {};
 	struct tuple tuple = {};
 	struct stored stored;
-	__u32 tick;
 
 	flow_requested(request, &tuple);
-	tick = life_tick(tuple.sport, tuple.dport);
+
 	request->ended = 1;
 	if (!flow_find(&tuple, &stored))
 		return 0;
-	partner = flow_find_partner(&stored, &tuple);
-	if (!request->force && !life_is_expired(stored.half, partner, tick, SWEEP_SLACK_TICKS))
-		request->ended = 0;
-	else
-		request->ended = flow_end(&tuple, &stored, partner);
+	/* Whoever ended it could not delete it: the kernel's hash was busy. */
+	if (READ_ONCE(stored.half->state) & XDNAT_DEAD) {
+		if (life_idle(stored.half, life_tick(stored.half->phase)) > SWEEP_SLACK_TICKS)
+			flow_delete(&tuple);
+		return 0;
+	}
+	request->ended = 0;
+	if (request->force ||
+	    life_is_expired(stored.half, flow_find_partner(&stored, &tuple, &partner),
+			    tuple.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS))
+		request->ended = flow_end(&tuple, &stored, &partner);
 	return 0;
 }

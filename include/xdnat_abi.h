@@ -50,7 +50,8 @@ struct xdnat_rule {
 	struct xdnat_addr target;
 	__be16 target_port;
 	__u8 is_v6;
-	__u8 pad[5];
+	__u8 pad;
+	__u32 id; /* its key: the kernel recycles elements under their readers */
 	__u64 flows_made;
 	__u64 flows_ended;
 	__u64 ended_packets[XDNAT_DIRECTIONS]; /* of flows that have ended */
@@ -110,24 +111,30 @@ struct xdnat_neighbour {
 };
 _Static_assert(sizeof(struct xdnat_neighbour) == 20, "xdnat_neighbour");
 
-/* A packet's addresses and ports as a half's packets carry them. */
+/* Both ports as they stand in the packet, source first; one word to copy. */
+union xdnat_ports {
+	struct {
+		__be16 sport;
+		__be16 dport;
+	};
+	__be32 both;
+};
+
+/* A packet's addresses and ports as a half's packets carry them. Whole words, so
+ * that a key is written as the hash reads it. */
 struct xdnat_key4 {
 	__be32 src;
 	__be32 dst;
-	__be16 sport;
-	__be16 dport;
-	__u8 proto;
-	__u8 pad[3]; /* zero: part of the hash key */
+	union xdnat_ports ports;
+	__u32 proto; /* IPPROTO_TCP or IPPROTO_UDP */
 };
 _Static_assert(sizeof(struct xdnat_key4) == 16, "xdnat_key4");
 
 struct xdnat_key6 {
 	__be32 src[4];
 	__be32 dst[4];
-	__be16 sport;
-	__be16 dport;
-	__u8 proto;
-	__u8 pad[3];
+	union xdnat_ports ports;
+	__u32 proto;
 };
 _Static_assert(sizeof(struct xdnat_key6) == 40, "xdnat_key6");
 
@@ -155,26 +162,29 @@ static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
  * Counters are best effort: two processors may lose an increment.
  */
 struct xdnat_half {
-	__u32 version; /* even; odd while out_ifindex, mtu and eth are written */
-	__u32 tick;    /* of the last packet; 0 before the first one */
-	__u32 state;
+	__u32 version;	    /* even; odd while out_ifindex, mtu and eth are written */
+	__u32 state;	    /* beside version: both are compared at once */
+	__u32 tick;	    /* of the last packet; 0 before the first one */
 	__u32 in_ifindex;   /* where the last packet came in, and ... */
 	__u8 in_mac[6];	    /* ... that interface's address */
 	__sum16 l3_delta;   /* RFC 1624 deltas: IPv4 header with TTL - 1 */
 	__sum16 addr_delta; /* addresses: pseudo-header */
 	__sum16 port_delta;
-	__be16 sport; /* what the packet leaves with */
-	__be16 dport;
-	__u32 out_ifindex; /* where the route led when it was last looked up */
-	__u16 mtu;	   /* of the way out, bytes from the IP header on */
-	__u8 direction;	   /* XDNAT_ORIGINAL or XDNAT_REPLY */
-	__u8 proto;
-	__be32 eth[3]; /* both MACs, destination first, as they stand in the frame */
+	union xdnat_ports ports; /* what the packet leaves with */
+	__u32 out_ifindex;	 /* where the route led when it was last looked up */
+	__u16 mtu;		 /* of the way out, from the IP header on; 0: next hop unknown */
+	__u8 direction;		 /* XDNAT_ORIGINAL or XDNAT_REPLY */
+	__u8 phase;		 /* of its flow: when its ticks begin, in 1/256 of a tick */
+	__be32 eth[3];		 /* both MACs, destination first, as they stand in the frame */
 	__u32 rule;
 	__u64 packets;
 	__u64 bytes; /* from the IP header on */
 };
 _Static_assert(sizeof(struct xdnat_half) == 72, "xdnat_half");
+_Static_assert(__builtin_offsetof(struct xdnat_half, version) % 8 == 0 &&
+		       __builtin_offsetof(struct xdnat_half, state) ==
+			       __builtin_offsetof(struct xdnat_half, version) + 4,
+	       "version and state are one word");
 
 /* Values of xdnat_flows4 and xdnat_flows6. The key comes first: a kernel hash
  * recycles elements under its readers, who compare it after they have copied. */

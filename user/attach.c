@@ -21,7 +21,7 @@
 static const uint32_t life_sec[XDNAT_LIFE_MAX] = {240, 7440, 240, 120, 300};
 
 #define NEW_DIR_BYTES (INSTANCE_DIR_BYTES + 4)
-#define LINK_PIN "link_" /* and the ifindex: bpffs takes no dots, interface names do */
+#define LINK_PIN      "link_" /* and the ifindex: bpffs takes no dots, interface names do */
 
 /* Pins are made here and appear under their real name all at once. */
 static void new_pin_dir(const struct instance *instance, char *path)
@@ -63,8 +63,9 @@ static void remove_pins(const char *dir)
 static int fail_load(int err)
 {
 	if (err == -EPERM || err == -EACCES)
-		return fail(-EPERM, "the kernel refuses BPF programs here (root, CAP_BPF and "
-				    "CAP_NET_ADMIN are needed): %s",
+		return fail(-EPERM,
+			    "the kernel refuses BPF programs here (root, CAP_BPF and "
+			    "CAP_NET_ADMIN are needed): %s",
 			    strerror(-err));
 	if (err == -ENOMEM)
 		return fail(err, "no memory for the flow tables; type a smaller --flows N");
@@ -123,6 +124,7 @@ static int load_skeleton(struct xdnat_bpf *skeleton, const struct xdnat_config *
 	int err;
 
 	skeleton->rodata->tick_shift = config->tick_shift;
+
 	bpf_map__set_max_entries(skeleton->maps.xdnat_flows4, 2 * config->flows);
 	bpf_map__set_max_entries(skeleton->maps.xdnat_flows6, 2 * config->flows);
 	err = xdnat_bpf__load(skeleton);
@@ -202,9 +204,10 @@ static int fail_attach(int err, const struct netlink_link *link, uint8_t mode)
 	const char *name = link->name;
 
 	if (mode == XDNAT_MODE_NATIVE && (err == -EOPNOTSUPP || err == -ENODEV))
-		return fail(-EOPNOTSUPP,
-			    "the driver of %s has no native XDP; type: xdnat load %s --mode generic",
-			    name, name);
+		return fail(
+			-EOPNOTSUPP,
+			"the driver of %s has no native XDP; type: xdnat load %s --mode generic",
+			name, name);
 	if (mode == XDNAT_MODE_NATIVE && (err == -EINVAL || err == -ERANGE || err == -ENOSPC))
 		return fail(-EOPNOTSUPP,
 			    "the driver of %s refuses native XDP (%s): often the MTU (%u) is too "

@@ -34,8 +34,7 @@ static void half_from4(const struct xdnat_half4 *half4, struct half *half)
 	*half = (struct half){.half = half4->half};
 	half->key.src[0] = half4->key.src;
 	half->key.dst[0] = half4->key.dst;
-	half->key.sport = half4->key.sport;
-	half->key.dport = half4->key.dport;
+	half->key.ports = half4->key.ports;
 	half->key.proto = half4->key.proto;
 	half->src = addr_from_v4(half4->key.src);
 	half->dst = addr_from_v4(half4->key.dst);
@@ -60,8 +59,7 @@ static bool find_partner(const struct store *store, const struct half *half, str
 
 	if (half->is_v6) {
 		struct xdnat_key6 key = {
-			.sport = half->half.dport,
-			.dport = half->half.sport,
+			.ports = {.sport = half->half.ports.dport, .dport = half->half.ports.sport},
 			.proto = half->key.proto,
 		};
 
@@ -74,8 +72,7 @@ static bool find_partner(const struct store *store, const struct half *half, str
 		struct xdnat_key4 key = {
 			.src = half->new_dst.word[3],
 			.dst = half->new_src.word[3],
-			.sport = half->half.dport,
-			.dport = half->half.sport,
+			.ports = {.sport = half->half.ports.dport, .dport = half->half.ports.sport},
 			.proto = half->key.proto,
 		};
 
@@ -83,14 +80,18 @@ static bool find_partner(const struct store *store, const struct half *half, str
 			return false;
 		half_from4(&half4, partner);
 	}
-	return true;
+	/* What is in its place may be another flow's. */
+	return addr_equal(&partner->new_dst, &half->src) &&
+	       addr_equal(&partner->new_src, &half->dst) &&
+	       partner->half.ports.dport == half->key.ports.sport &&
+	       partner->half.ports.sport == half->key.ports.dport;
 }
 
 /* Ticks since the half's last packet, by its own phase: bpf/flow.bpf.h. */
 static uint32_t idle_ticks(const struct walk *walk, const struct half *half)
 {
 	uint32_t shift = walk->store->config.tick_shift;
-	uint64_t phase = (uint16_t)(half->key.sport ^ half->key.dport) & ((1ULL << shift) - 1);
+	uint64_t phase = ((uint64_t)half->half.phase << shift) >> 8;
 	uint32_t idle = (uint32_t)((walk->jiffies + phase) >> shift) - half->half.tick;
 
 	return (int32_t)idle < 0 ? 0 : idle;
@@ -116,9 +117,9 @@ static void set_ends(struct store_flow *flow, const struct half *original)
 	flow->client = original->src;
 	flow->listener = original->dst;
 	flow->target = original->new_dst;
-	flow->client_port_host = ntohs(original->key.sport);
-	flow->listener_port_host = ntohs(original->key.dport);
-	flow->target_port_host = ntohs(original->half.dport);
+	flow->client_port_host = ntohs(original->key.ports.sport);
+	flow->listener_port_host = ntohs(original->key.ports.dport);
+	flow->target_port_host = ntohs(original->half.ports.dport);
 }
 
 static int visit_flow(const struct walk *walk, const struct half *original)
@@ -141,7 +142,7 @@ static int visit_flow(const struct walk *walk, const struct half *original)
 		idle = reply_idle < idle ? reply_idle : idle;
 	}
 	life = walk->store->config.life_ticks[xdnat_life(flow.proto == IPPROTO_TCP, flow.state)];
-	flow.expired = idle > life;
+	flow.expired = idle > life || (flow.state & XDNAT_DEAD);
 	flow.idle_sec = ticks_to_sec(walk, idle);
 	flow.life_sec = ticks_to_sec(walk, life);
 	return walk->each(&flow, walk->context);
@@ -161,8 +162,10 @@ static int visit_orphan(const struct walk *walk, const struct half *reply)
 	struct half original;
 	uint32_t state = reply->half.state;
 
-	if (idle_ticks(walk, reply) <=
-		    walk->store->config.life_ticks[xdnat_life(flow.proto == IPPROTO_TCP, state)] ||
+	if ((!(state & XDNAT_DEAD) &&
+	     idle_ticks(walk, reply) <=
+		     walk->store->config
+			     .life_ticks[xdnat_life(flow.proto == IPPROTO_TCP, state)]) ||
 	    find_partner(walk->store, reply, &original))
 		return 0;
 	return walk->each(&flow, walk->context);

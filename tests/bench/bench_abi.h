@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the measured programs and the benchmark agree on: how a frame is put back
+ * before each packet.
+ */
+#ifndef BENCH_ABI_H
+#define BENCH_ABI_H
+
+#include <linux/types.h>
+
+#define BENCH_ROWS	   65536 /* a power of two */
+#define BENCH_FRAME4_BYTES 64
+#define BENCH_FRAME6_BYTES 80 /* the longest headers are 74 */
+
+/* A run is timed in chunks: one that a neighbour disturbed does not move the median. */
+#define BENCH_CHUNK  16384
+#define BENCH_CHUNKS 12
+#define BENCH_STAMPS 16 /* a power of two, more than chunks */
+
+/* What tells one flow's frame from another's, as it stands in the frame. Rows lie
+ * in the order in which they are visited; the flows in it are shuffled. */
+struct bench_row {
+	__be32 src; /* IPv6: last words of the addresses */
+	__be32 dst;
+	__be16 sport;
+	__be16 dport;
+	__sum16 l3_check; /* IPv4 header */
+	__sum16 l4_check;
+};
+_Static_assert(sizeof(struct bench_row) == 16, "bench_row");
+
+#endif
