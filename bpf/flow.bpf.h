@@ -41,8 +41,7 @@ static __always_inline void key6_from(const struct tuple *tuple, struct xdnat_ke
 static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_key4 *key)
 {
 	*key = (struct xdnat_key4){
-		.src = pkt->ip4->saddr,
-		.dst = pkt->ip4->daddr,
+		.both = *(const __u64 *)&pkt->ip4->saddr,
 		.ports = pkt->ports,
 		.proto = pkt->proto,
 	};
@@ -246,9 +245,9 @@ struct making {
 	struct hop hop;	      /* towards the target */
 	struct hop reply_hop; /* towards the client; mtu 0: not known yet */
 	__u32 rule;
-	__u32 tick;
+	__u32 now;
 	__u32 in_ifindex;
-	__u32 phase;
+	__u32 pad;
 	struct tuple owner;	/* of the place that we want */
 	struct partner partner; /* of the flow found or ended */
 	union {
@@ -263,9 +262,9 @@ static __always_inline void half_prepare(const struct making *making, struct xdn
 {
 	half->rule = making->rule;
 	half->direction = direction;
-	half->phase = making->phase;
+	half->until = making->now;
 	if (direction == XDNAT_ORIGINAL) {
-		half->tick = making->tick;
+		half->until += tick_jiffies;
 		half_set_ingress(half, making->in_ifindex);
 		half_set_hop(half, &making->hop);
 		half_set_rewrite(half, &making->original, &making->leaving);
@@ -378,15 +377,11 @@ static __noinline bool stored_copy(const struct stored *stored, const struct tup
 	__builtin_memset(to, 0, sizeof(*to));
 	half_copy(stored->half, to);
 	to->out_ifindex = hop->ifindex;
-	to->eth[0] = hop->eth[0];
-	to->eth[1] = hop->eth[1];
-	to->eth[2] = hop->eth[2];
+	__builtin_memcpy(to->eth, hop->eth, sizeof(to->eth));
 	if (stored->half6) {
-		__builtin_memcpy(to->src, stored->half6->src, sizeof(to->src));
-		__builtin_memcpy(to->dst, stored->half6->dst, sizeof(to->dst));
+		__builtin_memcpy(to->addrs, stored->half6->src, sizeof(to->addrs));
 	} else if (stored->half4) {
-		to->src[0] = stored->half4->src;
-		to->dst[0] = stored->half4->dst;
+		to->addrs[0] = stored->half4->both;
 	}
 	barrier();
 	return stored_is(stored, tuple) && !(READ_ONCE(stored->half->state) & XDNAT_DEAD);

@@ -72,8 +72,7 @@ static __always_inline void making_start(struct making *making, const struct xdn
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
 	making->in_ifindex = ingress;
-	making->phase = life_phase(making->original.ports.sport);
-	making->tick = life_tick(making->phase);
+	making->now = life_now();
 }
 
 /* A packet without a flow; making->original is its tuple. */
@@ -117,8 +116,7 @@ static __noinline enum xdnat_reason forward_remake(const struct stored *stored,
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
 	making->rule = stored->half->rule;
-	making->phase = stored->half->phase;
-	making->tick = stored->half->tick;
+	making->now = life_now();
 	making->hop.ifindex = stored->half->out_ifindex;
 	__builtin_memset(&making->reply_hop, 0, sizeof(making->reply_hop));
 	return flow_make_reply(making);
@@ -146,13 +144,14 @@ static __always_inline enum xdnat_reason forward_check(const struct xdp_md *ctx,
  */
 static __noinline enum xdnat_reason forward_next_hop(struct xdp_md *ctx,
 						     const struct stored *stored,
-						     const struct tuple *tuple, __u32 tick,
+						     const struct tuple *tuple, bool refreshes,
 						     struct hop *hop)
 {
 	struct xdnat_half *half = stored->half;
-	__u32 seen = READ_ONCE(half->tick);
+	__u32 until = READ_ONCE(half->until), now = life_now();
 	bool is_first =
-		seen != tick && __sync_val_compare_and_swap(&half->tick, seen, tick) == seen;
+		refreshes && life_tick_is_over(until, now) &&
+		__sync_val_compare_and_swap(&half->until, until, now + tick_jiffies) == until;
 	enum xdnat_reason reason;
 	struct tuple leaving;
 
@@ -170,15 +169,14 @@ static __noinline enum xdnat_reason forward_next_hop(struct xdp_md *ctx,
 	return reason;
 }
 
-/* A packet of a flow, but not one that the fast path may take. XDNAT_PASS_NO_RULE:
- * the flow had ended, it is a packet without one now. */
+/* A packet of a flow, but not one that the fast path may take. */
 static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct packet *pkt,
 						    const struct stored *stored,
 						    struct making *making, __u32 *out_ifindex)
 {
 	const struct xdnat_interface *interface = interface_get(ctx->ingress_ifindex);
 	struct xdnat_half *half = stored->half, *partner;
-	__u32 tick = life_tick(half->phase);
+
 	enum xdnat_reason reason;
 
 	if (!interface || !is_same_mac(pkt->eth->h_dest, interface->mac))
@@ -186,20 +184,16 @@ static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct p
 	if (READ_ONCE(half->state) & XDNAT_DEAD)
 		return XDNAT_DROP_BUSY;
 	partner = flow_find_partner(stored, &making->original, &making->partner);
-	if (life_is_expired(half, partner, pkt->tcp != NULL, 0)) {
-		if (half->direction == XDNAT_REPLY)
-			return XDNAT_DROP_EXPIRED;
-		return flow_end(&making->original, stored, &making->partner) ? XDNAT_PASS_NO_RULE
-									     : XDNAT_DROP_BUSY;
-	}
+	if (life_is_expired(half, partner, pkt->tcp != NULL, 0))
+		return XDNAT_DROP_EXPIRED;
 	reason = forward_check(ctx, stored, partner, making);
 	if (reason)
 		return reason;
 	half_remember_ingress(half, ctx->ingress_ifindex, interface);
 	life_advance(pkt, half, partner);
-	if (!life_is_refreshed(pkt, half))
-		tick = READ_ONCE(half->tick);
-	reason = forward_next_hop(ctx, stored, &making->original, tick, &making->hop);
+
+	reason = forward_next_hop(ctx, stored, &making->original, life_is_refreshed(pkt, half),
+				  &making->hop);
 	if (reason)
 		return reason;
 	return forward_by(pkt, stored, &making->original, &making->hop, out_ifindex);
@@ -225,13 +219,17 @@ static __noinline enum xdnat_reason forward_refuse(const struct xdp_md *ctx,
 static __always_inline enum xdnat_reason forward_find(struct xdp_md *ctx, struct packet *pkt,
 						      struct making *making, __u32 *out_ifindex)
 {
-	enum xdnat_reason reason = XDNAT_PASS_NO_RULE;
+	enum xdnat_reason reason;
 	struct stored stored;
 
-	if (flow_find(&making->original, &stored))
+	if (flow_find(&making->original, &stored)) {
 		reason = forward_by_flow(ctx, pkt, &stored, making, out_ifindex);
-	if (reason == XDNAT_PASS_NO_RULE)
-		reason = forward_new(ctx, pkt, making, out_ifindex);
+		if (reason != XDNAT_DROP_EXPIRED || stored.half->direction == XDNAT_REPLY)
+			return reason;
+		if (!flow_end(&making->original, &stored, &making->partner))
+			return XDNAT_DROP_BUSY;
+	}
+	reason = forward_new(ctx, pkt, making, out_ifindex);
 	if (reason == XDNAT_DROP_TUPLE_TAKEN && making_takes_over(making))
 		reason = forward_new(ctx, pkt, making, out_ifindex);
 	return reason;
@@ -239,8 +237,7 @@ static __always_inline enum xdnat_reason forward_find(struct xdp_md *ctx, struct
 
 /*
  * Everything that the fast path leaves. It starts over with the frame: the fast
- * path can then keep what it parsed in registers, where nothing else looks at it,
- * and has no stack under this one's.
+ * path can then keep what it parsed in registers, where nothing else looks at it.
  */
 static __noinline enum xdnat_reason forward_slow(struct xdp_md *ctx, __u32 *out_ifindex)
 {
@@ -279,8 +276,7 @@ static __always_inline bool forward_fast4(const struct xdp_md *ctx, struct packe
 	if (!life_is_settled(word) || !life_is_usual(half, pkt, ctx->ingress_ifindex))
 		return false;
 	half_copy(half, &to);
-	to.src[0] = half4->src;
-	to.dst[0] = half4->dst;
+	to.addrs[0] = half4->both;
 	barrier();
 	if (half_word(half) != word || !half4_is(half4, &key))
 		return false;
@@ -309,8 +305,7 @@ static __always_inline bool forward_fast6(const struct xdp_md *ctx, struct packe
 	if (!life_is_settled(word) || !life_is_usual(half, pkt, ctx->ingress_ifindex))
 		return false;
 	half_copy(half, &to);
-	__builtin_memcpy(to.src, half6->src, sizeof(to.src));
-	__builtin_memcpy(to.dst, half6->dst, sizeof(to.dst));
+	__builtin_memcpy(to.addrs, half6->src, sizeof(to.addrs));
 	barrier();
 	if (half_word(half) != word || !half6_is(half6, &key))
 		return false;
@@ -325,7 +320,7 @@ static __always_inline bool forward_fast6(const struct xdp_md *ctx, struct packe
 
 /* Forwards what is established, passes what can be nobody's; all else is for
  * forward_slow(). */
-static __noinline enum xdnat_reason forward_fast(struct xdp_md *ctx, __u32 *out_ifindex)
+static __always_inline enum xdnat_reason forward_fast(struct xdp_md *ctx, __u32 *out_ifindex)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct packet pkt = {};

@@ -34,12 +34,9 @@ static __always_inline void half_copy(const struct xdnat_half *half, struct tran
 {
 	to->ports = half->ports;
 	to->l3_delta = half->l3_delta;
-	to->addr_delta = half->addr_delta;
-	to->port_delta = half->port_delta;
+	to->l4_delta = half->l4_delta;
 	to->out_ifindex = half->out_ifindex;
-	to->eth[0] = half->eth[0];
-	to->eth[1] = half->eth[1];
-	to->eth[2] = half->eth[2];
+	__builtin_memcpy(to->eth, half->eth, sizeof(to->eth));
 }
 
 static __always_inline void half_count(struct xdnat_half *half, __u32 bytes)
@@ -73,7 +70,7 @@ static __always_inline void half_set_rewrite(struct xdnat_half *half, const stru
 
 	half->l3_delta = csum_fold(addr_delta + rewrite_ttl_delta());
 	half->addr_delta = addr_delta;
-	half->port_delta = rewrite_port_delta(tuple, leaving);
+	half->l4_delta = csum_fold(addr_delta + rewrite_port_delta(tuple, leaving));
 	half->ports = leaving->ports;
 }
 

@@ -13,25 +13,25 @@
  * that still found it alive is under way then. */
 #define SWEEP_SLACK_TICKS 2
 
-/* A flow's share of the tick, from its client's port: flows change ticks at times
- * of their own, so that they do not all look up their next hop at once. */
-static __always_inline __u8 life_phase(__be16 client_port)
+/* Jiffies, the low word. A half counts as idle from the end of its tick on, so an
+ * idle one is no older than that for 24 days at 1000 Hz, whoever sweeps. */
+static __always_inline __u32 life_now(void)
 {
-	return ((const __u8 *)&client_port)[1];
+	return bpf_jiffies64();
 }
 
-/* Seconds or so since boot, for a flow of that phase. */
-static __always_inline __u32 life_tick(__u8 phase)
+/* The first packet after this has something to look up. */
+static __always_inline bool life_tick_is_over(__u32 until, __u32 now)
 {
-	return (bpf_jiffies64() + (((__u64)phase << tick_shift) >> 8)) >> tick_shift;
+	return (__s32)(now - until) >= 0;
 }
 
-/* Ticks since the half's last packet; one that came meanwhile counts as now. */
-static __always_inline __u32 life_idle(const struct xdnat_half *half, __u32 tick)
+/* Jiffies for which no packet has come, less a tick at the most. */
+static __always_inline __u32 life_idle(const struct xdnat_half *half, __u32 now)
 {
-	__u32 idle = tick - READ_ONCE(half->tick);
+	__u32 until = READ_ONCE(half->until);
 
-	return (__s32)idle < 0 ? 0 : idle;
+	return life_tick_is_over(until, now) ? now - until : 0;
 }
 
 /* partner may be NULL. slack: ticks of grace. */
@@ -39,18 +39,18 @@ static __always_inline bool life_is_expired(const struct xdnat_half *half,
 					    const struct xdnat_half *partner, bool is_tcp,
 					    __u32 slack)
 {
+	__u32 now = life_now(), idle = life_idle(half, now), state = READ_ONCE(half->state), life;
 	const struct xdnat_config *config = config_get();
-	__u32 tick = life_tick(half->phase), idle = life_idle(half, tick);
-	__u32 state = READ_ONCE(half->state), life;
 
 	if (partner) {
-		__u32 partner_idle = life_idle(partner, tick);
+		__u32 partner_idle = life_idle(partner, now);
 
 		idle = partner_idle < idle ? partner_idle : idle;
 		state |= READ_ONCE(partner->state);
 	}
 	life = xdnat_life(is_tcp, state);
-	return config && life < XDNAT_LIFE_MAX && idle > config->life_ticks[life] + slack;
+	return config && life < XDNAT_LIFE_MAX &&
+	       idle > config->life_jiffies[life] + slack * tick_jiffies;
 }
 
 static __always_inline void life_set(struct xdnat_half *half, __u32 bits)
@@ -126,7 +126,7 @@ static __always_inline bool life_is_settled(__u64 word)
 static __always_inline bool life_is_usual(const struct xdnat_half *half, const struct packet *pkt,
 					  __u32 ingress)
 {
-	return READ_ONCE(half->tick) == life_tick(half->phase) &&
+	return !life_tick_is_over(READ_ONCE(half->until), life_now()) &&
 	       READ_ONCE(half->in_ifindex) == ingress &&
 	       is_same_mac(pkt->eth->h_dest, half->in_mac) && pkt->bytes <= READ_ONCE(half->mtu) &&
 	       !(pkt->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));

@@ -12,8 +12,8 @@
 
 #include "xdnat_abi.h"
 
-/* Same as xdnat_config.tick_shift: the fast path reads no map for it. */
-const volatile __u32 tick_shift;
+/* Same as xdnat_config.tick_jiffies. */
+const volatile __u32 tick_jiffies;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -87,7 +87,7 @@ struct {
 /* Mid-stream segments that made a flow in a tick. Best effort: processors may
  * lose an increment, the limit is then passed by that much. */
 struct pickups {
-	__u32 tick;
+	__u32 until; /* jiffies */
 	__u32 count;
 };
 

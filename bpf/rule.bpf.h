@@ -74,13 +74,13 @@ static __always_inline bool is_bad_source(const struct tuple *tuple,
 
 static __always_inline bool pickup_is_allowed(void)
 {
-	__u32 zero = 0, tick = bpf_jiffies64() >> tick_shift; /* one clock for all flows */
+	__u32 zero = 0, now = bpf_jiffies64();
 	struct pickups *pickups = bpf_map_lookup_elem(&xdnat_pickups, &zero);
 
 	if (!pickups)
 		return false;
-	if (pickups->tick != tick) {
-		pickups->tick = tick;
+	if ((__s32)(now - pickups->until) >= 0) {
+		pickups->until = now + tick_jiffies;
 		pickups->count = 0;
 	}
 	return pickups->count++ < PICKUPS_PER_TICK;

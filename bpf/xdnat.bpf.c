@@ -55,7 +55,7 @@ int xdnat_flow_end(struct xdnat_flow_end *request)
 		return 0;
 	/* Whoever ended it could not delete it: the kernel's hash was busy. */
 	if (READ_ONCE(stored.half->state) & XDNAT_DEAD) {
-		if (life_idle(stored.half, life_tick(stored.half->phase)) > SWEEP_SLACK_TICKS)
+		if (life_idle(stored.half, life_now()) > SWEEP_SLACK_TICKS * tick_jiffies)
 			flow_delete(&tuple);
 		return 0;
 	}

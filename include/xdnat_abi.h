@@ -81,11 +81,11 @@ struct xdnat_config {
 	__u32 abi;
 	__u32 active_set;   /* 0 or 1: the listeners in force; one store swaps a rule set */
 	__u32 hz;	    /* jiffies a second, measured at load */
-	__u32 tick_shift;   /* a tick is 2^tick_shift jiffies, about a second */
+	__u32 tick_jiffies; /* a tick: a second of them */
 	__u32 flows;	    /* capacity of each family's flow table */
 	__u32 next_rule_id; /* from 1 */
 	__u32 generation;   /* raised with every change of the rules */
-	__u32 life_ticks[XDNAT_LIFE_MAX];
+	__u32 life_jiffies[XDNAT_LIFE_MAX];
 	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace it was loaded in */
 };
 _Static_assert(sizeof(struct xdnat_config) == 56, "xdnat_config");
@@ -123,8 +123,13 @@ union xdnat_ports {
 /* A packet's addresses and ports as a half's packets carry them. Whole words, so
  * that a key is written as the hash reads it. */
 struct xdnat_key4 {
-	__be32 src;
-	__be32 dst;
+	union {
+		__u64 both; /* as they stand in the packet, source first */
+		struct {
+			__be32 src;
+			__be32 dst;
+		};
+	};
 	union xdnat_ports ports;
 	__u32 proto; /* IPPROTO_TCP or IPPROTO_UDP */
 };
@@ -145,7 +150,7 @@ _Static_assert(sizeof(struct xdnat_key6) == 40, "xdnat_key6");
 #define XDNAT_DEAD	0x08 /* being freed: translates nothing any more */
 #define XDNAT_SETTLED	(XDNAT_ANSWERED | XDNAT_CONFIRMED)
 
-/* The lifetime of a flow: an index of life_ticks. state: of both halves together
+/* The lifetime of a flow: an index of life_jiffies. state: of both halves together
  * (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 7857 section 2.1). */
 static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
 {
@@ -162,20 +167,20 @@ static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
  * Counters are best effort: two processors may lose an increment.
  */
 struct xdnat_half {
-	__u32 version;	    /* even; odd while out_ifindex, mtu and eth are written */
-	__u32 state;	    /* beside version: both are compared at once */
-	__u32 tick;	    /* of the last packet; 0 before the first one */
-	__u32 in_ifindex;   /* where the last packet came in, and ... */
-	__u8 in_mac[6];	    /* ... that interface's address */
-	__sum16 l3_delta;   /* RFC 1624 deltas: IPv4 header with TTL - 1 */
-	__sum16 addr_delta; /* addresses: pseudo-header */
-	__sum16 port_delta;
+	__u32 version;		 /* even; odd while out_ifindex, mtu and eth are written */
+	__u32 state;		 /* beside version: both are compared at once */
+	__u32 until;		 /* jiffies: when the tick of the last packet ends */
+	__u32 in_ifindex;	 /* where the last packet came in, and ... */
+	__u8 in_mac[6];		 /* ... that interface's address */
+	__sum16 l3_delta;	 /* RFC 1624 deltas: IPv4 header with TTL - 1 */
+	__sum16 l4_delta;	 /* addresses and ports: TCP and UDP */
+	__sum16 addr_delta;	 /* addresses alone: pseudo-header */
 	union xdnat_ports ports; /* what the packet leaves with */
 	__u32 out_ifindex;	 /* where the route led when it was last looked up */
 	__u16 mtu;		 /* of the way out, from the IP header on; 0: next hop unknown */
 	__u8 direction;		 /* XDNAT_ORIGINAL or XDNAT_REPLY */
-	__u8 phase;		 /* of its flow: when its ticks begin, in 1/256 of a tick */
-	__be32 eth[3];		 /* both MACs, destination first, as they stand in the frame */
+	__u8 pad;
+	__be32 eth[3]; /* both MACs, destination first, as they stand in the frame */
 	__u32 rule;
 	__u64 packets;
 	__u64 bytes; /* from the IP header on */
@@ -191,8 +196,13 @@ _Static_assert(__builtin_offsetof(struct xdnat_half, version) % 8 == 0 &&
 struct xdnat_half4 {
 	struct xdnat_key4 key;
 	struct xdnat_half half;
-	__be32 src; /* what the packet leaves with */
-	__be32 dst;
+	union {
+		__u64 both; /* as they stand in the packet, source first */
+		struct {
+			__be32 src; /* what the packet leaves with */
+			__be32 dst;
+		};
+	};
 };
 _Static_assert(sizeof(struct xdnat_half4) == 96, "xdnat_half4");
 

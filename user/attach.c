@@ -84,10 +84,9 @@ static int config_fill(struct xdnat_config *config, int clock_program, uint32_t 
 	config->flows = flows;
 	config->next_rule_id = 1;
 	config->netns_cookie = store_netns_cookie();
-	config->tick_shift = clock_tick_shift(config->hz);
+	config->tick_jiffies = config->hz;
 	for (int i = 0; i < XDNAT_LIFE_MAX; i++)
-		config->life_ticks[i] =
-			(((uint64_t)life_sec[i] * config->hz) >> config->tick_shift) + 1;
+		config->life_jiffies[i] = life_sec[i] * config->hz;
 	return 0;
 }
 
@@ -123,7 +122,7 @@ static int load_skeleton(struct xdnat_bpf *skeleton, const struct xdnat_config *
 	uint32_t zero = 0;
 	int err;
 
-	skeleton->rodata->tick_shift = config->tick_shift;
+	skeleton->rodata->tick_jiffies = config->tick_jiffies;
 
 	bpf_map__set_max_entries(skeleton->maps.xdnat_flows4, 2 * config->flows);
 	bpf_map__set_max_entries(skeleton->maps.xdnat_flows6, 2 * config->flows);

@@ -45,13 +45,3 @@ int clock_measure_hz(int program, uint32_t *hz)
 			 (end.boot_ns - start.boot_ns));
 	return 0;
 }
-
-uint32_t clock_tick_shift(uint32_t hz)
-{
-	uint32_t shift = 0;
-
-	while ((1U << shift) < hz)
-		shift++;
-	/* 300 is nearer to 256 than to 512 */
-	return (1U << shift) - hz > hz - (1U << (shift - 1)) ? shift - 1 : shift;
-}

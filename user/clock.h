@@ -14,7 +14,5 @@ int clock_read(int program, struct xdnat_clock *clock);
 /* Jiffies a second, measured in a tenth of one and rounded to a rate that
  * kernels are built with. */
 int clock_measure_hz(int program, uint32_t *hz);
-/* The shift that makes a tick of jiffies about a second long. */
-uint32_t clock_tick_shift(uint32_t hz);
 
 #endif

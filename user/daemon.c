@@ -29,10 +29,14 @@
 #include "sweep.h"
 
 /* Announcements come in bunches (an address brings its routes along). */
-#define DEBOUNCE_MS   50
-#define SECOND_MS     1000
-#define ROUND_SEC     5
-#define PROBLEM_BYTES 256
+#define DEBOUNCE_MS 50
+#define SECOND_MS   1000
+#define ROUND_SEC   5
+/* Neighbours out of turn: a few times a second, and no more than a tenth of the
+ * time, since a round of many flows takes long and holds the lock. */
+#define NEIGHBOURS_PAUSE_MS 250
+#define NEIGHBOURS_SHARE    9
+#define PROBLEM_BYTES	    256
 
 struct daemon;
 
@@ -49,10 +53,12 @@ struct daemon {
 	struct instance instance;
 	struct store *store;
 	struct stat pins; /* of pin_dir, to see that it is still the same */
-	void *events_socket;
+	struct netlink_events *announcements;
 	bool routes_changed;
-	uint32_t generation; /* of the rules that neighbours were last kept for */
-	uint64_t neighbours_ms;
+	bool neighbours_wanted; /* a round out of turn, from neighbours_next_ms on */
+	uint64_t neighbours_next_ms;
+	uint32_t generation;  /* of the rules that neighbours were last kept for */
+	uint64_t missed_pkts; /* no_neighbour, when last looked at */
 	unsigned int seconds;
 	struct duty duties[DUTY_MAX];
 	uv_loop_t loop;
@@ -60,6 +66,11 @@ struct daemon {
 	uv_timer_t debounce, second;
 	uv_signal_t terminate, interrupt;
 };
+
+static uint64_t now_ms(void)
+{
+	return uv_hrtime() / 1000000;
+}
 
 static int keep_listeners(struct daemon *daemon)
 {
@@ -78,6 +89,7 @@ static int keep_listeners(struct daemon *daemon)
 /* Under the lock: a command that adds a rule resolves its target first. */
 static int keep_neighbours(struct daemon *daemon)
 {
+	uint64_t started_ms = now_ms(), pause_ms;
 	struct xdnat_config config;
 	int lock, err;
 
@@ -87,13 +99,16 @@ static int keep_neighbours(struct daemon *daemon)
 	if (daemon->routes_changed)
 		destination_forget();
 	daemon->routes_changed = false;
+	daemon->neighbours_wanted = false;
 	err = store_config(daemon->store, &config);
 	if (!err)
 		err = nexthop_sync(daemon->store);
 	if (!err)
 		daemon->generation = config.generation;
-	daemon->neighbours_ms = uv_now(&daemon->loop);
 	close(lock);
+	pause_ms = NEIGHBOURS_SHARE * (now_ms() - started_ms);
+	daemon->neighbours_next_ms =
+		now_ms() + (pause_ms > NEIGHBOURS_PAUSE_MS ? pause_ms : NEIGHBOURS_PAUSE_MS);
 	return err;
 }
 
@@ -154,46 +169,77 @@ static void run_due(struct daemon *daemon)
 	}
 }
 
-/* A route change is acted on at once, but not more than once a second. */
 static void on_debounce(uv_timer_t *timer)
 {
 	struct daemon *daemon = timer->data;
 
-	if (daemon->routes_changed && uv_now(&daemon->loop) - daemon->neighbours_ms >= SECOND_MS)
+	if (daemon->neighbours_wanted && now_ms() >= daemon->neighbours_next_ms)
 		daemon->duties[DUTY_NEIGHBOURS].is_due = true;
 	run_due(daemon);
+	if (daemon->neighbours_wanted)
+		run_soon(daemon);
+}
+
+/* A packet was dropped since the last look: the client of a new flow, perhaps. */
+static bool neighbour_was_missed(struct daemon *daemon)
+{
+	struct xdnat_counter counters[XDNAT_REASON_MAX];
+	uint64_t before = daemon->missed_pkts;
+
+	if (store_counters(daemon->store, counters))
+		return false;
+	daemon->missed_pkts = counters[XDNAT_DROP_NO_NEIGHBOUR].packets;
+	return daemon->missed_pkts != before;
+}
+
+static bool rules_have_changed(const struct daemon *daemon)
+{
+	struct xdnat_config config;
+
+	return !store_config(daemon->store, &config) && config.generation != daemon->generation;
+}
+
+/* Listeners are looked at in every round, too: nobody misses an announcement for
+ * longer. */
+static void start_round(struct daemon *daemon)
+{
+	for (int i = 0; i < DUTY_MAX; i++)
+		daemon->duties[i].is_due = true;
 }
 
 static void on_second(uv_timer_t *timer)
 {
 	struct daemon *daemon = timer->data;
-	struct xdnat_config config;
-	bool is_round = ++daemon->seconds % ROUND_SEC == 0;
 
 	if (!is_loaded(daemon)) {
 		log_info("instance %s was unloaded", daemon->instance.name);
 		uv_stop(&daemon->loop);
 		return;
 	}
-	if (is_round)
-		daemon->duties[DUTY_SWEEP].is_due = true;
-	if (is_round || daemon->routes_changed ||
-	    (!store_config(daemon->store, &config) && config.generation != daemon->generation))
-		daemon->duties[DUTY_NEIGHBOURS].is_due = true;
+	if (neighbour_was_missed(daemon) || rules_have_changed(daemon)) {
+		daemon->neighbours_wanted = true;
+		run_soon(daemon);
+	}
+	if (++daemon->seconds % ROUND_SEC == 0)
+		start_round(daemon);
 	run_due(daemon);
 }
 
+/* After an error (ENOBUFS, which the drain has taken) libuv no longer watches. */
 static void on_event(uv_poll_t *poll, int status, int events)
 {
 	struct daemon *daemon = poll->data;
-	unsigned int changes = netlink_events_drain(daemon->events_socket);
+	unsigned int changes = netlink_events_drain(daemon->announcements, nexthop_is_kept);
 
-	(void)status;
 	(void)events;
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, on_event);
 	if (changes & NETLINK_CHANGED_ADDRESSES)
 		daemon->duties[DUTY_LISTENERS].is_due = true;
 	if (changes & NETLINK_CHANGED_ROUTES)
 		daemon->routes_changed = true;
+	if (changes & (NETLINK_CHANGED_ROUTES | NETLINK_LOST_NEIGHBOUR))
+		daemon->neighbours_wanted = true;
 	if (changes)
 		run_soon(daemon);
 }
@@ -218,7 +264,7 @@ static int start(struct daemon *daemon)
 		err = instance_become_daemon(&daemon->instance);
 	if (err)
 		return err;
-	events = netlink_events_open(&daemon->events_socket);
+	events = netlink_events_open(&daemon->announcements);
 	if (events < 0)
 		return events;
 	err = uv_poll_init(&daemon->loop, &daemon->events, events);
@@ -273,7 +319,7 @@ static int run_daemon(struct daemon *daemon, int ready)
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 out:
 	instance_end_daemon(&daemon->instance);
-	netlink_events_close(daemon->events_socket);
+	netlink_events_close(daemon->announcements);
 	store_close(daemon->store);
 	return err;
 }

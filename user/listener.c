@@ -60,15 +60,6 @@ static int add_candidate(struct candidates *candidates, const struct store_rule 
 	return 0;
 }
 
-static bool is_among(uint32_t ifindex, const uint32_t *ifindexes, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (ifindexes[i] == ifindex)
-			return true;
-	}
-	return false;
-}
-
 static bool is_loaded(const struct listener_world *world, uint32_t ifindex)
 {
 	for (size_t i = 0; i < world->interface_count; i++) {
@@ -78,10 +69,20 @@ static bool is_loaded(const struct listener_world *world, uint32_t ifindex)
 	return false;
 }
 
-static bool is_default_loaded(const struct listener_world *world)
+static bool is_default(const struct listener_world *world, uint32_t ifindex, bool is_v6)
 {
 	for (size_t i = 0; i < world->default_count; i++) {
-		if (is_loaded(world, world->default_ifindexes[i]))
+		if (world->defaults[i].ifindex == ifindex && world->defaults[i].is_v6 == is_v6)
+			return true;
+	}
+	return false;
+}
+
+static bool is_default_loaded(const struct listener_world *world, bool is_v6)
+{
+	for (size_t i = 0; i < world->default_count; i++) {
+		if (world->defaults[i].is_v6 == is_v6 &&
+		    is_loaded(world, world->defaults[i].ifindex))
 			return true;
 	}
 	return false;
@@ -96,16 +97,19 @@ static bool has_name(const struct listener_world *world, uint32_t ifindex, const
 	return false;
 }
 
-/* Whether an unbound rule, or one bound to an interface, listens on ifindex. */
+/* Whether an unbound rule, or one bound to an interface, listens on ifindex. The
+ * default routes that count are those of the rule's family. */
 static bool listens_on(const struct spec *spec, const struct listener_world *world,
 		       uint32_t ifindex)
 {
+	bool is_v6 = !addr_is_v4(&spec->target);
+
 	if (spec->bind == SPEC_BIND_INTERFACE)
 		return has_name(world, ifindex, spec->bind_interface);
 	if (!is_loaded(world, ifindex))
 		return false;
-	return spec->bind == SPEC_BIND_ALL || !is_default_loaded(world) ||
-	       is_among(ifindex, world->default_ifindexes, world->default_count);
+	return spec->bind == SPEC_BIND_ALL || !is_default_loaded(world, is_v6) ||
+	       is_default(world, ifindex, is_v6);
 }
 
 static int expand_rule(const struct store_rule *rule, const struct listener_world *world,
@@ -194,7 +198,7 @@ static int world_read(const struct store *store, struct listener_world *world)
 	struct store_interface *interfaces = NULL;
 	struct netlink_address *addresses = NULL;
 	struct netlink_link *links = NULL;
-	uint32_t *defaults = NULL;
+	struct netlink_default *defaults = NULL;
 	int err;
 
 	err = store_interfaces(store, &interfaces, &world->interface_count);
@@ -204,7 +208,7 @@ static int world_read(const struct store *store, struct listener_world *world)
 	world->addresses = addresses;
 	if (!err)
 		err = netlink_default_interfaces(&defaults, &world->default_count);
-	world->default_ifindexes = defaults;
+	world->defaults = defaults;
 	if (!err)
 		err = netlink_links(&links, &world->link_count);
 	world->links = links;
@@ -215,7 +219,7 @@ static void world_release(struct listener_world *world)
 {
 	free((void *)world->interfaces);
 	free((void *)world->addresses);
-	free((void *)world->default_ifindexes);
+	free((void *)world->defaults);
 	free((void *)world->links);
 }
 

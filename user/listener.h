@@ -17,7 +17,7 @@ struct listener_world {
 	size_t interface_count;
 	const struct netlink_address *addresses;
 	size_t address_count;
-	const uint32_t *default_ifindexes;
+	const struct netlink_default *defaults;
 	size_t default_count;
 	const struct netlink_link *links; /* names of all interfaces, for BIND */
 	size_t link_count;

@@ -35,8 +35,12 @@ struct netlink_address {
  * link-local or tentative ones). */
 int netlink_addresses(struct netlink_address **addresses, size_t *count);
 
-/* ifindexes that a default route of either family leaves by (main table). */
-int netlink_default_interfaces(uint32_t **ifindexes, size_t *count);
+/* An interface that a default route of one family leaves by (main table). */
+struct netlink_default {
+	uint32_t ifindex;
+	bool is_v6;
+};
+int netlink_default_interfaces(struct netlink_default **defaults, size_t *count);
 
 /* Where a packet to addr leaves and who is next: gateway, or addr itself.
  * -EHOSTUNREACH with fail() if there is no unicast route or it is local. */
@@ -62,13 +66,17 @@ int netlink_neighbour_manage(const struct netlink_hop *hop, bool manage);
  * smaller of both families' gc_thresh3; they are shared by all namespaces). */
 int netlink_neighbour_capacity(uint32_t *capacity);
 
-/* Event socket for links, addresses, routes of both families. Returns a
- * non-blocking descriptor or -errno with fail(). */
-int netlink_events_open(void **socket);
-/* Reads what is there; tells what may have changed. */
+/* Announcements about links, addresses, routes and neighbours of both families.
+ * Returns a non-blocking descriptor, which stays theirs, or -errno with fail(). */
+struct netlink_events;
+int netlink_events_open(struct netlink_events **events);
+/* Reads what is there, or a part if it is much; tells what may have changed: after
+ * a loss of announcements everything. is_kept says whose loss matters. */
 #define NETLINK_CHANGED_ADDRESSES 1 /* links, addresses, default routes */
 #define NETLINK_CHANGED_ROUTES	  2 /* where packets go */
-unsigned int netlink_events_drain(void *socket);
-void netlink_events_close(void *socket); /* accepts NULL */
+#define NETLINK_LOST_NEIGHBOUR	  4 /* a kept one was deleted or does not answer */
+unsigned int netlink_events_drain(struct netlink_events *events,
+				  bool (*is_kept)(const struct netlink_hop *hop));
+void netlink_events_close(struct netlink_events *events); /* accepts NULL */
 
 #endif

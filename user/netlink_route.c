@@ -12,13 +12,13 @@
 #include "netlink.h"
 #include "netlink_request.h"
 
-static int add_ifindex(struct netlink_list *list, uint32_t ifindex)
+static int add_interface(struct netlink_list *list, uint32_t ifindex, bool is_v6)
 {
-	const uint32_t *known = list->items;
-	uint32_t *item;
+	const struct netlink_default *known = list->items;
+	struct netlink_default *item;
 
 	for (size_t i = 0; i < list->count; i++) {
-		if (known[i] == ifindex)
+		if (known[i].ifindex == ifindex && known[i].is_v6 == is_v6)
 			return MNL_CB_OK;
 	}
 	item = netlink_list_add(list);
@@ -26,18 +26,19 @@ static int add_ifindex(struct netlink_list *list, uint32_t ifindex)
 		errno = ENOMEM;
 		return MNL_CB_ERROR;
 	}
-	*item = ifindex;
+	item->ifindex = ifindex;
+	item->is_v6 = is_v6;
 	return MNL_CB_OK;
 }
 
-static int add_multipath(struct netlink_list *list, const struct nlattr *attr)
+static int add_multipath(struct netlink_list *list, const struct nlattr *attr, bool is_v6)
 {
 	const struct rtnexthop *hop = mnl_attr_get_payload(attr);
 	int left = mnl_attr_get_payload_len(attr);
 	int status = MNL_CB_OK;
 
 	while (RTNH_OK(hop, left) && status == MNL_CB_OK) {
-		status = add_ifindex(list, hop->rtnh_ifindex);
+		status = add_interface(list, hop->rtnh_ifindex, is_v6);
 		left -= NLMSG_ALIGN(hop->rtnh_len);
 		hop = RTNH_NEXT(hop);
 	}
@@ -47,39 +48,42 @@ static int add_multipath(struct netlink_list *list, const struct nlattr *attr)
 static int add_default(const struct nlmsghdr *message, void *context)
 {
 	const struct rtmsg *route = mnl_nlmsg_get_payload(message);
+	bool is_v6 = route->rtm_family == AF_INET6;
 	const struct nlattr *attr;
 	int status = MNL_CB_OK;
 
+	if (!is_v6 && route->rtm_family != AF_INET)
+		return MNL_CB_OK;
 	if (route->rtm_dst_len || route->rtm_type != RTN_UNICAST ||
 	    route->rtm_table != RT_TABLE_MAIN || route->rtm_flags & RTM_F_CLONED)
 		return MNL_CB_OK;
 	mnl_attr_for_each(attr, message, sizeof(*route))
 	{
 		if (mnl_attr_get_type(attr) == RTA_OIF)
-			status = add_ifindex(context, mnl_attr_get_u32(attr));
+			status = add_interface(context, mnl_attr_get_u32(attr), is_v6);
 		else if (mnl_attr_get_type(attr) == RTA_MULTIPATH)
-			status = add_multipath(context, attr);
+			status = add_multipath(context, attr, is_v6);
 		if (status != MNL_CB_OK)
 			break;
 	}
 	return status;
 }
 
-int netlink_default_interfaces(uint32_t **ifindexes, size_t *count)
+int netlink_default_interfaces(struct netlink_default **defaults, size_t *count)
 {
-	struct netlink_list list = {.item_bytes = sizeof(**ifindexes)};
+	struct netlink_list list = {.item_bytes = sizeof(**defaults)};
 	union netlink_request request;
 	struct rtmsg *route;
 	int err;
 
-	*ifindexes = NULL;
+	*defaults = NULL;
 	*count = 0;
 	route = netlink_request_begin(&request, RTM_GETROUTE, NLM_F_DUMP, sizeof(*route));
 	route->rtm_family = AF_UNSPEC;
 	err = netlink_dump(&request, add_default, &list);
 	if (err)
 		return fail(err, "cannot list the default routes: %s", strerror(-err));
-	*ifindexes = list.items;
+	*defaults = list.items;
 	*count = list.count;
 	return 0;
 }

@@ -14,7 +14,6 @@
 #include "addr.h"
 #include "destination.h"
 #include "fail.h"
-#include "netlink.h"
 
 #define RESOLVE_POLL_MS 5
 
@@ -23,6 +22,10 @@ struct need {
 	struct xdnat_neighbour neighbour;
 	bool for_target;
 };
+
+/* What the last round needs, sorted. */
+static struct need *kept_needs;
+static size_t kept_count;
 
 static int compare_neighbours(const void *left, const void *right)
 {
@@ -212,9 +215,18 @@ int nexthop_sync(struct store *store)
 		err = choose_needs(needs, &count);
 	if (!err)
 		err = apply(store, needs, count, destination_is_complete(&destinations));
-	free(needs);
+	free(kept_needs);
+	kept_needs = needs;
+	kept_count = count;
 	destination_remember(&destinations);
 	return err ? fail_while(err, "cannot keep next hops resolved") : 0;
+}
+
+bool nexthop_is_kept(const struct netlink_hop *hop)
+{
+	const struct xdnat_neighbour neighbour = {.addr = hop->next, .ifindex = hop->ifindex};
+
+	return is_among(&neighbour, kept_needs, kept_count, sizeof(*kept_needs));
 }
 
 void nexthop_release(struct store *store)

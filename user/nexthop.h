@@ -6,6 +6,7 @@
 #ifndef XDNAT_NEXTHOP_H
 #define XDNAT_NEXTHOP_H
 
+#include "netlink.h"
 #include "spec.h"
 #include "store.h"
 
@@ -15,6 +16,8 @@ int nexthop_resolve(struct store *store, const struct xdnat_addr *target, int ti
 /* One round: manages what rules and answered flows need, at most
  * XDNAT_NEIGHBOURS_MAX, lets go of what nobody needs any more. */
 int nexthop_sync(struct store *store);
+/* A neighbour that the last round found needed. Asks nobody. */
+bool nexthop_is_kept(const struct netlink_hop *hop);
 /* Lets go of all that we manage. */
 void nexthop_release(struct store *store);
 

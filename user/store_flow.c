@@ -87,19 +87,12 @@ static bool find_partner(const struct store *store, const struct half *half, str
 	       partner->half.ports.sport == half->key.ports.dport;
 }
 
-/* Ticks since the half's last packet, by its own phase: bpf/flow.bpf.h. */
-static uint32_t idle_ticks(const struct walk *walk, const struct half *half)
+/* Jiffies since the tick of the half's last packet ended: bpf/life.bpf.h. */
+static uint32_t idle_jiffies(const struct walk *walk, const struct half *half)
 {
-	uint32_t shift = walk->store->config.tick_shift;
-	uint64_t phase = ((uint64_t)half->half.phase << shift) >> 8;
-	uint32_t idle = (uint32_t)((walk->jiffies + phase) >> shift) - half->half.tick;
+	uint32_t idle = (uint32_t)walk->jiffies - half->half.until;
 
 	return (int32_t)idle < 0 ? 0 : idle;
-}
-
-static uint32_t ticks_to_sec(const struct walk *walk, uint32_t ticks)
-{
-	return ((uint64_t)ticks << walk->store->config.tick_shift) / walk->store->config.hz;
 }
 
 static void set_direction(struct store_flow *flow, const struct half *half)
@@ -124,7 +117,7 @@ static void set_ends(struct store_flow *flow, const struct half *original)
 
 static int visit_flow(const struct walk *walk, const struct half *original)
 {
-	uint32_t idle = idle_ticks(walk, original), reply_idle, life;
+	uint32_t idle = idle_jiffies(walk, original), reply_idle, life;
 	struct half reply;
 	struct store_flow flow = {
 		.is_v6 = original->is_v6,
@@ -138,13 +131,13 @@ static int visit_flow(const struct walk *walk, const struct half *original)
 	flow.has_reply = find_partner(walk->store, original, &reply);
 	if (flow.has_reply) {
 		set_direction(&flow, &reply);
-		reply_idle = idle_ticks(walk, &reply);
+		reply_idle = idle_jiffies(walk, &reply);
 		idle = reply_idle < idle ? reply_idle : idle;
 	}
-	life = walk->store->config.life_ticks[xdnat_life(flow.proto == IPPROTO_TCP, flow.state)];
+	life = walk->store->config.life_jiffies[xdnat_life(flow.proto == IPPROTO_TCP, flow.state)];
 	flow.expired = idle > life || (flow.state & XDNAT_DEAD);
-	flow.idle_sec = ticks_to_sec(walk, idle);
-	flow.life_sec = ticks_to_sec(walk, life);
+	flow.idle_sec = idle / walk->store->config.hz;
+	flow.life_sec = life / walk->store->config.hz;
 	return walk->each(&flow, walk->context);
 }
 
@@ -163,9 +156,9 @@ static int visit_orphan(const struct walk *walk, const struct half *reply)
 	uint32_t state = reply->half.state;
 
 	if ((!(state & XDNAT_DEAD) &&
-	     idle_ticks(walk, reply) <=
+	     idle_jiffies(walk, reply) <=
 		     walk->store->config
-			     .life_ticks[xdnat_life(flow.proto == IPPROTO_TCP, state)]) ||
+			     .life_jiffies[xdnat_life(flow.proto == IPPROTO_TCP, state)]) ||
 	    find_partner(walk->store, reply, &original))
 		return 0;
 	return walk->each(&flow, walk->context);

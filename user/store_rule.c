@@ -12,47 +12,6 @@
 #include "fail.h"
 #include "store_maps.h"
 
-struct rule_reading {
-	const struct store *store;
-	struct store_rule *rules;
-	size_t count, capacity;
-};
-
-static int grow(struct rule_reading *reading)
-{
-	size_t capacity = reading->capacity ? 2 * reading->capacity : 16;
-	struct store_rule *rules;
-
-	if (reading->count < reading->capacity)
-		return 0;
-	rules = realloc(reading->rules, capacity * sizeof(*rules));
-	if (!rules)
-		return fail(-ENOMEM, "no memory");
-	reading->rules = rules;
-	reading->capacity = capacity;
-	return 0;
-}
-
-static int read_rule(const void *key, const void *value, void *context)
-{
-	struct rule_reading *reading = context;
-	const struct xdnat_spec *spec = value;
-	struct store_rule *rule;
-	int err = grow(reading);
-
-	if (err)
-		return err;
-	rule = &reading->rules[reading->count];
-	memcpy(&rule->id, key, sizeof(rule->id));
-	if (bpf_map_lookup_elem(reading->store->maps[STORE_RULES], &rule->id, &rule->rule))
-		return 0; /* being removed */
-	err = spec_parse_line(spec->text, &rule->spec);
-	if (err)
-		return fail_while(err, "rule %u in the map", rule->id);
-	reading->count++;
-	return 0;
-}
-
 static int compare_rules(const void *left, const void *right)
 {
 	const struct store_rule *l = left, *r = right;
@@ -60,23 +19,167 @@ static int compare_rules(const void *left, const void *right)
 	return spec_compare(&l->spec, &r->spec);
 }
 
+static int compare_ids(const void *left, const void *right)
+{
+	const uint32_t *l = left, *r = right;
+
+	return (*l > *r) - (*l < *r);
+}
+
+/* Both maps, RULES by rising id. SPECS is read first, as RULES is written first and
+ * removed last: who has a spec has the other row too, unless it is just going. */
+struct rule_maps {
+	struct store_array specs, rows;
+	size_t row_bytes; /* of an entry: id and value */
+	bool *has_spec;	  /* as rows */
+};
+
+static int read_maps(const struct store *store, struct rule_maps *maps)
+{
+	int err;
+
+	*maps = (struct rule_maps){
+		.specs.sizes = {sizeof(uint32_t), sizeof(struct xdnat_spec)},
+		.rows.sizes = {sizeof(uint32_t), sizeof(struct xdnat_rule)},
+	};
+	maps->row_bytes = store_entry_bytes(&maps->rows.sizes);
+	err = store_map_read(store->maps[STORE_SPECS], &maps->specs);
+	if (!err)
+		err = store_map_read(store->maps[STORE_RULES], &maps->rows);
+	if (err)
+		return err;
+	maps->has_spec = calloc(maps->rows.count + 1, sizeof(*maps->has_spec));
+	if (!maps->has_spec)
+		return fail(-ENOMEM, "no memory for %zu rules", maps->rows.count);
+	if (maps->rows.count)
+		qsort(maps->rows.entries, maps->rows.count, maps->row_bytes, compare_ids);
+	return 0;
+}
+
+static void free_maps(struct rule_maps *maps)
+{
+	free(maps->specs.entries);
+	free(maps->rows.entries);
+	free(maps->has_spec);
+}
+
+/* NULL if there is none, as there may be no items at all. */
+static void *find_id(uint32_t id, const void *items, size_t count, size_t item_bytes)
+{
+	return count ? bsearch(&id, items, count, item_bytes, compare_ids) : NULL;
+}
+
+static int parse_spec(const struct store_known *known, const char *text, struct store_rule *rule)
+{
+	const struct store_rule *same =
+		find_id(rule->id, known->rules, known->count, sizeof(*same));
+	int err = 0;
+
+	if (same)
+		rule->spec = same->spec;
+	else
+		err = spec_parse_line(text, &rule->spec);
+	return err ? fail_while(err, "rule %u in the map", rule->id) : 1;
+}
+
+/* Failing to is no loss. rules: as they were made, by whatever order. */
+static void remember(struct store_known *known, const struct store_rule *rules, size_t count)
+{
+	struct store_rule *copy = malloc(count * sizeof(*copy) + 1);
+
+	if (!copy)
+		return;
+	memcpy(copy, rules, count * sizeof(*copy));
+	qsort(copy, count, sizeof(*copy), compare_ids);
+	free(known->rules);
+	*known = (struct store_known){.rules = copy, .count = count};
+}
+
+/* spec: an entry of SPECS. 1 if the rule is there as a whole. */
+static int make_rule(const struct store_known *known, const char *spec, struct rule_maps *maps,
+		     struct store_rule *rule)
+{
+	const char *row;
+
+	memcpy(&rule->id, spec, sizeof(rule->id));
+	row = find_id(rule->id, maps->rows.entries, maps->rows.count, maps->row_bytes);
+	if (!row)
+		return 0;
+	maps->has_spec[(row - maps->rows.entries) / maps->row_bytes] = true;
+	memcpy(&rule->rule, row + sizeof(rule->id), sizeof(rule->rule));
+	return parse_spec(known, spec + sizeof(rule->id), rule);
+}
+
+/* In listener order; *rules is malloc'd. */
+static int make_rules(struct store_known *known, struct rule_maps *maps, struct store_rule **rules,
+		      size_t *count)
+{
+	size_t spec_bytes = store_entry_bytes(&maps->specs.sizes);
+	struct store_rule *made = calloc(maps->specs.count + 1, sizeof(*made));
+	int is_whole = 0;
+
+	*count = 0;
+	if (!made)
+		return fail(-ENOMEM, "no memory for %zu rules", maps->specs.count);
+	for (size_t i = 0; i < maps->specs.count && is_whole >= 0; i++) {
+		is_whole =
+			make_rule(known, maps->specs.entries + i * spec_bytes, maps, &made[*count]);
+		*count += is_whole > 0;
+	}
+	if (is_whole < 0) {
+		free(made);
+		return is_whole;
+	}
+	remember(known, made, *count);
+	qsort(made, *count, sizeof(*made), compare_rules);
+	*rules = made;
+	return 0;
+}
+
 int store_rules(const struct store *store, struct store_rule **rules, size_t *count)
 {
-	struct store_entry_sizes sizes = {sizeof(uint32_t), sizeof(struct xdnat_spec)};
-	struct rule_reading reading = {.store = store};
-	int err = store_map_each(store->maps[STORE_SPECS], sizes, read_rule, &reading);
+	struct rule_maps maps;
+	int err = read_maps(store, &maps);
 
 	*rules = NULL;
 	*count = 0;
-	if (err) {
-		free(reading.rules);
-		return err;
-	}
-	if (reading.count)
-		qsort(reading.rules, reading.count, sizeof(*reading.rules), compare_rules);
-	*rules = reading.rules;
-	*count = reading.count;
-	return 0;
+	if (!err)
+		err = make_rules(store->known, &maps, rules, count);
+	free_maps(&maps);
+	return err;
+}
+
+int store_rules_prune(struct store *store, struct store_rule **rules, size_t *count)
+{
+	struct rule_maps maps;
+	int err = read_maps(store, &maps);
+
+	*rules = NULL;
+	*count = 0;
+	if (!err)
+		err = make_rules(store->known, &maps, rules, count);
+	for (size_t i = 0; !err && i < maps.rows.count; i++)
+		if (!maps.has_spec[i])
+			bpf_map_delete_elem(store->maps[STORE_RULES],
+					    maps.rows.entries + i * maps.row_bytes);
+	free_maps(&maps);
+	return err;
+}
+
+static int put_spec(struct store *store, uint32_t id, const struct spec *spec)
+{
+	struct xdnat_spec text = {};
+
+	spec_format(spec, text.text);
+	return bpf_map_update_elem(store->maps[STORE_SPECS], &id, &text, BPF_NOEXIST);
+}
+
+static int fail_write(int err)
+{
+	if (err == -E2BIG)
+		return fail(-ENOSPC, "there are %u rules already, the most there can be",
+			    XDNAT_RULES_MAX);
+	return fail(err, "cannot write the rule: %s", strerror(-err));
 }
 
 int store_rule_add(struct store *store, const struct spec *spec, uint32_t *id)
@@ -87,7 +190,6 @@ int store_rule_add(struct store *store, const struct spec *spec, uint32_t *id)
 		.is_v6 = !addr_is_v4(&spec->target),
 	};
 	struct xdnat_config config;
-	struct xdnat_spec text = {};
 	int err;
 
 	err = store_config(store, &config);
@@ -97,25 +199,28 @@ int store_rule_add(struct store *store, const struct spec *spec, uint32_t *id)
 	err = store_config_write(store, &config);
 	if (err)
 		return err;
-	spec_format(spec, text.text);
+	rule.id = *id;
 	err = bpf_map_update_elem(store->maps[STORE_RULES], id, &rule, BPF_NOEXIST);
 	if (!err)
-		err = bpf_map_update_elem(store->maps[STORE_SPECS], id, &text, BPF_NOEXIST);
+		err = put_spec(store, *id, spec);
 	if (!err)
 		return 0;
 	bpf_map_delete_elem(store->maps[STORE_RULES], id);
-	if (err == -E2BIG)
-		return fail(-ENOSPC, "there are %u rules already, the most there can be",
-			    XDNAT_RULES_MAX);
-	return fail(err, "cannot write the rule: %s", strerror(-err));
+	return fail_write(err);
 }
 
-int store_rule_remove(struct store *store, uint32_t id)
+int store_rule_hide(struct store *store, uint32_t id)
 {
 	int err = bpf_map_delete_elem(store->maps[STORE_SPECS], &id);
 
-	bpf_map_delete_elem(store->maps[STORE_RULES], &id);
 	return err ? fail(err, "cannot remove the rule: %s", strerror(-err)) : 0;
+}
+
+int store_rule_show(struct store *store, const struct store_rule *rule)
+{
+	int err = put_spec(store, rule->id, &rule->spec);
+
+	return err ? fail_write(err) : 0;
 }
 
 int store_rules_changed(struct store *store)
@@ -223,7 +328,7 @@ int store_neighbours(const struct store *store, struct xdnat_neighbour **neighbo
 		.sizes = {sizeof(struct xdnat_neighbour), sizeof(uint32_t)},
 	};
 	int err = store_map_read(store->maps[STORE_NEIGHBOURS], &array);
-	size_t entry = array.sizes.key_bytes + array.sizes.value_bytes;
+	size_t entry = store_entry_bytes(&array.sizes);
 
 	*neighbours = (void *)array.entries;
 	*count = array.count;

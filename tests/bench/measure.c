@@ -132,28 +132,37 @@ static void bootstrap(const double *values, uint32_t count, struct result *resul
 	result->high = medians[BOOTSTRAPS * 975 / 1000];
 }
 
+static uint32_t undisturbed(const struct round *rounds, uint32_t count)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < count; i++)
+		kept += !rounds[i].is_disturbed;
+	return kept;
+}
+
+/* Of too few good rounds nothing can be said: then all of them are shown, and the
+ * row is no measurement. */
 static void conclude(const struct round *rounds, uint32_t count, bool is_added,
 		     struct result *result)
 {
 	double values[MEASURE_ROUNDS_MAX], ours[MEASURE_ROUNDS_MAX], floors[MEASURE_ROUNDS_MAX];
-	uint32_t kept = 0;
+	uint32_t good = undisturbed(rounds, count), kept = 0;
+	bool is_valid = (count - good) * 100 <= count * MEASURE_DROPPED_PERCENT;
 
 	for (uint32_t i = 0; i < count; i++) {
-		if (rounds[i].is_disturbed)
+		if (rounds[i].is_disturbed && is_valid)
 			continue;
 		ours[kept] = rounds[i].ours_ns - rounds[i].empty_ns;
 		floors[kept] = rounds[i].floor_ns - rounds[i].empty_ns;
 		values[kept] = is_added ? ours[kept] : ours[kept] / floors[kept];
 		kept++;
 	}
-	*result = (struct result){.rounds = count, .dropped = count - kept};
-	if (!kept)
-		return;
+	*result = (struct result){.rounds = count, .dropped = count - good, .is_valid = is_valid};
 	bootstrap(values, kept, result);
 	result->value = median(values, kept);
 	result->ours_ns = median(ours, kept);
 	result->floor_ns = median(floors, kept);
-	result->is_valid = result->dropped * 100 <= count * MEASURE_DROPPED_PERCENT;
 }
 
 int measure_contest(const struct world *world, const struct contest *contest, uint32_t ingress,

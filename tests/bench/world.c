@@ -20,7 +20,7 @@
 #define FOREIGN_PORT 9999
 /* Jiffies start below 2^32 and pass it five minutes after boot, for the next two
  * hundred days they count one tick of this size. */
-#define HELD_SHIFT 32
+#define HELD_JIFFIES 0x40000000
 
 static const uint8_t wan_mac[6] = {2, 0, 0, 0, 1, 1}, gateway_mac[6] = {2, 0, 0, 0, 1, 0xfe};
 static const uint8_t lan_mac[6] = {2, 0, 0, 0, 2, 1}, target_mac[6] = {2, 0, 0, 0, 2, 5};
@@ -128,10 +128,9 @@ static int config_make(struct xdnat_config *config, bool is_held)
 	clock_bpf__destroy(clock);
 	if (err)
 		return err;
-	config->tick_shift = is_held ? HELD_SHIFT : clock_tick_shift(config->hz);
+	config->tick_jiffies = is_held ? HELD_JIFFIES : config->hz;
 	for (int i = 0; i < XDNAT_LIFE_MAX; i++)
-		config->life_ticks[i] =
-			(((uint64_t)life_sec[i] * config->hz) >> config->tick_shift) + 1;
+		config->life_jiffies[i] = life_sec[i] * config->hz;
 	return 0;
 }
 
@@ -145,7 +144,7 @@ int world_load(struct world *world, bool is_held)
 	world->skeleton = bench_bpf__open();
 	if (!world->skeleton)
 		return -errno;
-	world->skeleton->rodata->tick_shift = config.tick_shift;
+	world->skeleton->rodata->tick_jiffies = config.tick_jiffies;
 
 	err = bench_bpf__load(world->skeleton);
 	if (err)

@@ -42,9 +42,11 @@ static const struct {
 
 static struct netlink_address addresses[ROWS(address_rows)];
 static const struct store_interface lan_and_wan[] = {{.ifindex = LAN}, {.ifindex = WAN}};
-static const uint32_t by_wan[] = {WAN}, by_vpn[] = {VPN};
+static const struct netlink_default by_wan[] = {{WAN, false}, {WAN, true}};
+static const struct netlink_default by_vpn[] = {{VPN, false}, {VPN, true}};
+static const struct netlink_default by_both[] = {{LAN, false}, {WAN, true}};
 
-/* lan0 and wan0 are loaded, the default route leaves by wan0. */
+/* lan0 and wan0 are loaded, both default routes leave by wan0. */
 static struct listener_world usual_world(void)
 {
 	return (struct listener_world){
@@ -52,7 +54,7 @@ static struct listener_world usual_world(void)
 		.interface_count = ROWS(lan_and_wan),
 		.addresses = addresses,
 		.address_count = ROWS(addresses),
-		.default_ifindexes = by_wan,
+		.defaults = by_wan,
 		.default_count = ROWS(by_wan),
 		.links = links,
 		.link_count = ROWS(links),
@@ -150,9 +152,34 @@ static void test_unbound_with_default_elsewhere(void **state)
 	struct listener_world world = usual_world();
 
 	(void)state;
-	world.default_ifindexes = by_vpn;
+	world.defaults = by_vpn;
 	assert_expands(&world, (struct rule_row[]){{5, "80:[fd00::5]"}, {0}},
 		       "[2001:db8::7]:80/tcp=5 [fd00::1]:80/tcp=5");
+}
+
+/* IPv4's default route leaves by lan0, IPv6's by wan0. */
+static void test_default_is_of_the_rules_family(void **state)
+{
+	struct listener_world world = usual_world();
+
+	(void)state;
+	world.defaults = by_both;
+	world.default_count = ROWS(by_both);
+	assert_expands(&world, (struct rule_row[]){{5, "80:10.0.0.5"}, {6, "80:[fd00::5]"}, {0}},
+		       "10.0.0.1:80/tcp=5 [2001:db8::7]:80/tcp=6");
+}
+
+/* Only IPv6 has a default route: an IPv4 rule is as without one. */
+static void test_default_of_the_other_family_only(void **state)
+{
+	struct listener_world world = usual_world();
+
+	(void)state;
+	world.defaults = by_both + 1;
+	world.default_count = 1;
+	assert_expands(&world, (struct rule_row[]){{5, "80:10.0.0.5"}, {6, "80:[fd00::5]"}, {0}},
+		       "10.0.0.1:80/tcp=5 203.0.113.7:80/tcp=5 203.0.113.8:80/tcp=5 "
+		       "[2001:db8::7]:80/tcp=6");
 }
 
 static void test_star_is_all_loaded(void **state)
@@ -280,6 +307,8 @@ int main(void)
 		cmocka_unit_test(test_unbound_is_the_default_route),
 		cmocka_unit_test(test_unbound_without_default_route),
 		cmocka_unit_test(test_unbound_with_default_elsewhere),
+		cmocka_unit_test(test_default_is_of_the_rules_family),
+		cmocka_unit_test(test_default_of_the_other_family_only),
 		cmocka_unit_test(test_star_is_all_loaded),
 		cmocka_unit_test(test_family_follows_target),
 		cmocka_unit_test(test_interface),
