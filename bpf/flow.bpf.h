@@ -151,24 +151,26 @@ static __always_inline bool stored_is(const struct stored *stored, const struct 
 	       key4->ports.both == tuple->ports.both && key4->proto == tuple->proto;
 }
 
-/* The other half of a flow. The caller has the room: in XDP there is none left on
- * the stack, elsewhere the scratch memory is not one's own. */
+/* Room to look for the other half of a flow. The caller has it: in XDP there is
+ * none left on the stack, elsewhere the scratch memory is not one's own. */
 struct partner {
 	struct tuple tuple; /* what its packets look like */
 	struct tuple back;  /* and those of its own other half */
 };
 
 /* NULL if it is missing: what is in its place may be another flow's. */
-static __noinline struct xdnat_half *
-flow_find_partner(const struct stored *stored, const struct tuple *tuple, struct partner *partner)
+static __noinline struct xdnat_half *flow_find_partner(const struct stored *stored,
+						       const struct tuple *tuple,
+						       struct partner *partner,
+						       struct stored *other)
 {
-	struct stored other;
-
 	flow_partner_tuple(stored, tuple, &partner->tuple);
-	if (!flow_find(&partner->tuple, &other))
+	if (!flow_find(&partner->tuple, other))
 		return NULL;
-	flow_partner_tuple(&other, &partner->tuple, &partner->back);
-	return tuple_is_same(&partner->back, tuple) ? other.half : NULL;
+	flow_partner_tuple(other, &partner->tuple, &partner->back);
+	if (!tuple_is_same(&partner->back, tuple))
+		other->half = NULL;
+	return other->half;
 }
 
 static __always_inline void flow_delete(const struct tuple *tuple)
@@ -187,14 +189,15 @@ static __always_inline void flow_delete(const struct tuple *tuple)
 }
 
 /*
- * Ends the flow of a half whose packets look like tuple. Who makes the state
+ * Ends the flow of a half whose packets look like tuple; other is what
+ * flow_find_partner() found. Who makes the state
  * XDNAT_DEAD does the rest; false: that was somebody else. The reply half goes
  * first: while the original is there, nobody makes the flow anew.
  */
 static __noinline bool flow_end(const struct tuple *tuple, const struct stored *stored,
-				struct partner *partner)
+				const struct partner *partner, const struct stored *other)
 {
-	struct xdnat_half *half = stored->half, *other;
+	struct xdnat_half *half = stored->half, *reply = NULL;
 	__u32 state = READ_ONCE(half->state), rule_id = half->rule;
 	struct xdnat_rule *rule;
 
@@ -202,16 +205,17 @@ static __noinline bool flow_end(const struct tuple *tuple, const struct stored *
 	if ((state & XDNAT_DEAD) || !stored_is(stored, tuple) ||
 	    __sync_val_compare_and_swap(&half->state, state, XDNAT_DEAD) != state)
 		return false;
-	other = flow_find_partner(stored, tuple, partner);
+	if (other->half && stored_is(other, &partner->tuple))
+		reply = other->half;
 	rule = bpf_map_lookup_elem(&xdnat_rules, &rule_id);
 	if (rule) {
 		__sync_fetch_and_add(&rule->flows_ended, 1);
 		half_add_totals(half, rule);
-		if (other)
-			half_add_totals(other, rule);
+		if (reply)
+			half_add_totals(reply, rule);
 	}
-	if (other) {
-		__sync_fetch_and_or(&other->state, XDNAT_DEAD);
+	if (reply) {
+		__sync_fetch_and_or(&reply->state, XDNAT_DEAD);
 		flow_delete(&partner->tuple);
 	}
 	flow_delete(tuple);
@@ -329,13 +333,15 @@ static __noinline bool making_is_there(struct making *making)
 /* After XDNAT_DROP_TUPLE_TAKEN: true if the flow that had the place has ended. */
 static __noinline bool making_takes_over(struct making *making)
 {
-	struct stored owner;
+	struct stored owner, other;
+	struct xdnat_half *reply;
 
-	return flow_find(&making->owner, &owner) &&
-	       life_is_expired(owner.half,
-			       flow_find_partner(&owner, &making->owner, &making->partner),
-			       making->owner.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS) &&
-	       flow_end(&making->owner, &owner, &making->partner);
+	if (!flow_find(&making->owner, &owner))
+		return false;
+	reply = flow_find_partner(&owner, &making->owner, &making->partner, &other);
+	return life_is_expired(owner.half, reply, making->owner.proto == IPPROTO_TCP,
+			       SWEEP_SLACK_TICKS) &&
+	       flow_end(&making->owner, &owner, &making->partner, &other);
 }
 
 /* Puts the reply half in its place: it decides who has the tuple. */

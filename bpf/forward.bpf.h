@@ -109,7 +109,7 @@ static __noinline enum xdnat_reason forward_new(struct xdp_md *ctx, struct packe
 }
 
 /* The reply half of a live flow is missing: it is made again from the original. */
-static __noinline enum xdnat_reason forward_remake(const struct stored *stored,
+static __always_inline enum xdnat_reason forward_remake(const struct stored *stored,
 						   struct making *making)
 {
 	flow_leaving(stored, &making->original, &making->leaving);
@@ -176,6 +176,7 @@ static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct p
 {
 	const struct xdnat_interface *interface = interface_get(ctx->ingress_ifindex);
 	struct xdnat_half *half = stored->half, *partner;
+	struct stored other;
 
 	enum xdnat_reason reason;
 
@@ -183,7 +184,7 @@ static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct p
 		return XDNAT_PASS_OTHER_MAC;
 	if (READ_ONCE(half->state) & XDNAT_DEAD)
 		return XDNAT_DROP_BUSY;
-	partner = flow_find_partner(stored, &making->original, &making->partner);
+	partner = flow_find_partner(stored, &making->original, &making->partner, &other);
 	if (life_is_expired(half, partner, pkt->tcp != NULL, 0))
 		return XDNAT_DROP_EXPIRED;
 	reason = forward_check(ctx, stored, partner, making);
@@ -215,6 +216,15 @@ static __noinline enum xdnat_reason forward_refuse(const struct xdp_md *ctx,
 									  : XDNAT_PASS_OTHER_MAC;
 }
 
+/* The flow has expired: its client's packet is one without a flow. */
+static __noinline bool forward_end(const struct stored *stored, struct making *making)
+{
+	struct stored other;
+
+	flow_find_partner(stored, &making->original, &making->partner, &other);
+	return flow_end(&making->original, stored, &making->partner, &other);
+}
+
 /* Whose packet is it? making->original is its tuple. */
 static __always_inline enum xdnat_reason forward_find(struct xdp_md *ctx, struct packet *pkt,
 						      struct making *making, __u32 *out_ifindex)
@@ -226,7 +236,7 @@ static __always_inline enum xdnat_reason forward_find(struct xdp_md *ctx, struct
 		reason = forward_by_flow(ctx, pkt, &stored, making, out_ifindex);
 		if (reason != XDNAT_DROP_EXPIRED || stored.half->direction == XDNAT_REPLY)
 			return reason;
-		if (!flow_end(&making->original, &stored, &making->partner))
+		if (!forward_end(&stored, making))
 			return XDNAT_DROP_BUSY;
 	}
 	reason = forward_new(ctx, pkt, making, out_ifindex);

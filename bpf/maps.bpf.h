@@ -108,6 +108,14 @@ struct {
 	__uint(value_size, SCRATCH_BYTES);
 } xdnat_scratch SEC(".maps");
 
+/* The same for one FIB lookup. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct bpf_fib_lookup);
+} xdnat_fib SEC(".maps");
+
 static __always_inline void *scratch_get(void)
 {
 	__u32 zero = 0;

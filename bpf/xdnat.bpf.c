@@ -46,7 +46,8 @@ int xdnat_flow_end(struct xdnat_flow_end *request)
 {
 	struct partner partner = {};
 	struct tuple tuple = {};
-	struct stored stored;
+	struct stored stored, other;
+	struct xdnat_half *reply;
 
 	flow_requested(request, &tuple);
 
@@ -60,9 +61,9 @@ int xdnat_flow_end(struct xdnat_flow_end *request)
 		return 0;
 	}
 	request->ended = 0;
+	reply = flow_find_partner(&stored, &tuple, &partner, &other);
 	if (request->force ||
-	    life_is_expired(stored.half, flow_find_partner(&stored, &tuple, &partner),
-			    tuple.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS))
-		request->ended = flow_end(&tuple, &stored, &partner);
+	    life_is_expired(stored.half, reply, tuple.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS))
+		request->ended = flow_end(&tuple, &stored, &partner, &other);
 	return 0;
 }

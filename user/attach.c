@@ -174,7 +174,9 @@ void attach_destroy(const struct instance *instance)
 
 	new_pin_dir(instance, dir);
 	remove_pins(dir);
-	remove_pins(instance->pin_dir);
+	/* All at once for who looks on: an instance is whole or not there. */
+	if (!rename(instance->pin_dir, dir))
+		remove_pins(dir);
 }
 
 static void link_path(const struct instance *instance, uint32_t ifindex, char *path)
@@ -192,6 +194,12 @@ static int fail_foreign(const struct netlink_link *link, uint32_t program_id)
 		bpf_obj_get_info_by_fd(fd, &info, &length);
 		close(fd);
 	}
+	if (!strcmp(info.name, "xdnat_xdp"))
+		return fail(
+			-EBUSY,
+			"%s is loaded by another instance of xdnat; unload it there first, with "
+			"xdnat --instance NAME unload %s (instances: ls " XDNAT_PIN_ROOT ")",
+			link->name, link->name);
 	return fail(-EBUSY,
 		    "%s already runs the XDP program \"%s\" (id %u), which is not xdnat's and "
 		    "stays; to look at it: bpftool net show dev %s",

@@ -12,6 +12,7 @@
 #include "cmd.h"
 #include "fail.h"
 #include "flow_filter.h"
+#include "interface.h"
 #include "log.h"
 #include "out.h"
 #include "rule_set.h"
@@ -41,10 +42,7 @@ static int walk_begin(const struct cmd_context *context, const char *const *word
 	int err;
 
 	walk->json = context->json;
-	err = store_open(&context->instance, &walk->store);
-	if (err)
-		return err;
-	err = rule_set_read(walk->store, &walk->set);
+	err = rule_set_open(&context->instance, &walk->store, &walk->set);
 	if (err)
 		return err;
 	return flow_filter_parse(words, count, &walk->set, &walk->filter);
@@ -52,8 +50,7 @@ static int walk_begin(const struct cmd_context *context, const char *const *word
 
 static void walk_end(struct walk *walk)
 {
-	rule_set_free(&walk->set);
-	store_close(walk->store);
+	rule_set_close(walk->store, &walk->set);
 }
 
 /* An expired flow translates nothing any more; it only waits to be freed. */
@@ -282,7 +279,9 @@ static int flush(const struct cmd_context *context, struct walk *walk)
 	uint64_t ended = 0;
 	int err;
 
-	err = store_flows_each(walk->store, count_flow, walk);
+	err = interface_need_netns(&context->instance, walk->store);
+	if (!err)
+		err = store_flows_each(walk->store, count_flow, walk);
 	if (err)
 		return err;
 	err = cmd_ask(flush_yes, "end %" PRIu64 " flow%s?", walk->count,

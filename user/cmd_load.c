@@ -78,7 +78,9 @@ struct loading {
 	size_t count;
 	size_t attached; /* the first ones of them */
 	uint8_t mode;
-	bool is_new; /* this call made the instance */
+	bool is_new;	 /* this call made the instance */
+	bool is_watched; /* this call started what undoes it */
+	bool is_for_all; /* no interface was named */
 };
 
 static int check_options(void)
@@ -137,14 +139,16 @@ static int find_links(struct loading *loading, const char *const *words, size_t 
 static int check_kept(const struct loading *loading)
 {
 	struct xdnat_config config;
-	int err = store_config(loading->store, &config);
+	int err = interface_need_netns(loading->instance, loading->store);
 
+	if (!err)
+		err = store_config(loading->store, &config);
 	if (!err && options.flows && options.flows != config.flows)
 		return fail(-EEXIST,
 			    "this instance has room for %u flows and keeps it while it is loaded; "
 			    "leave --flows away, or type: xdnat unload --all",
 			    config.flows);
-	return err ? err : store_need_netns(loading->store);
+	return err;
 }
 
 static int open_instance(struct loading *loading)
@@ -156,6 +160,7 @@ static int open_instance(struct loading *loading)
 			return fail(-ENOTLOADED, "xdnat is not loaded (instance \"%s\"); type: "
 						 "xdnat load IFACE",
 				    loading->instance->name);
+		confirm_cancel(loading->instance); /* of one whose pins were removed by hand */
 		err = attach_create(loading->instance,
 				    options.flows ? options.flows : default_flows());
 		if (err)
@@ -220,6 +225,12 @@ static void undo(struct loading *loading)
 	instance_remove_dirs(loading->instance);
 }
 
+static void report_again(const struct netlink_link *link, uint8_t mode)
+{
+	printf("%s: attached again (%s)\n", link->name, interface_mode_name(mode));
+	preflight_warn(link, mode);
+}
+
 static void report(const struct loading *loading)
 {
 	for (size_t i = 0; i < loading->count; i++) {
@@ -229,12 +240,28 @@ static void report(const struct loading *loading)
 	}
 	if (!loading->count && !options.no_daemon)
 		printf("daemon running, pid %d\n", (int)instance_daemon(loading->instance));
-	if (options.confirm_sec && loading->count)
+	if (loading->is_watched)
 		printf("undone in %lu s unless you type: xdnat confirm\n",
 		       (unsigned long)options.confirm_sec);
 }
 
-/* Everything under the lock. */
+/* From here on the load is undone if nobody confirms it. */
+static int watch(struct loading *loading)
+{
+	int err;
+
+	if (!options.confirm_sec)
+		return 0;
+	if (!loading->count)
+		return confirm_need_none(loading->instance);
+	err = confirm_start(loading->instance, options.confirm_sec, loading->is_new, loading->links,
+			    loading->count);
+	loading->is_watched = !err;
+	return err;
+}
+
+/* Everything under the lock. What lost its link comes last: it was not this load's,
+ * and if it cannot be helped the rest is in force all the same. */
 static int load(struct loading *loading)
 {
 	int err = open_instance(loading);
@@ -243,9 +270,8 @@ static int load(struct loading *loading)
 		err = interface_prune(loading->instance, loading->store);
 	if (!err)
 		err = drop_loaded(loading);
-	if (!err && options.confirm_sec && loading->count)
-		err = confirm_start(loading->instance, options.confirm_sec, loading->is_new,
-				    loading->links, loading->count);
+	if (!err)
+		err = watch(loading);
 	if (!err)
 		err = attach_all(loading);
 	if (!err)
@@ -254,14 +280,20 @@ static int load(struct loading *loading)
 		err = nexthop_sync(loading->store);
 	if (!err && !options.no_daemon)
 		err = instance_start_daemon(loading->instance);
-	if (err)
+	if (!err && loading->is_for_all)
+		err = interface_reattach(loading->instance, loading->store, report_again);
+	if (err && loading->is_watched)
 		confirm_cancel(loading->instance);
 	return err;
 }
 
 int cmd_load(struct cmd_context *context, const char *const *words, size_t count)
 {
-	struct loading loading = {.instance = &context->instance, .mode = XDNAT_MODE_NATIVE};
+	struct loading loading = {
+		.instance = &context->instance,
+		.mode = XDNAT_MODE_NATIVE,
+		.is_for_all = !count,
+	};
 	int lock = -1, err;
 
 	if (!strcmp(options.mode, "generic"))

@@ -96,10 +96,7 @@ int cmd_rule_list(struct cmd_context *context, const char *const *words, size_t 
 
 	(void)words;
 	(void)count;
-	err = store_open(&context->instance, &store);
-	if (err)
-		goto out;
-	err = rule_set_read(store, &set);
+	err = rule_set_open(&context->instance, &store, &set);
 	if (err)
 		goto out;
 	if (context->json)
@@ -112,8 +109,7 @@ int cmd_rule_list(struct cmd_context *context, const char *const *words, size_t 
 		log_info(
 			"no rules; add one: xdnat rule add PORT:ADDRESS (see: xdnat help grammar)");
 out:
-	rule_set_free(&set);
-	store_close(store);
+	rule_set_close(store, &set);
 	return err;
 }
 
@@ -196,10 +192,7 @@ int cmd_rule_show(struct cmd_context *context, const char *const *words, size_t 
 	struct store *store = NULL;
 	int err;
 
-	err = store_open(&context->instance, &store);
-	if (err)
-		goto out;
-	err = rule_set_read(store, &set);
+	err = rule_set_open(&context->instance, &store, &set);
 	if (err)
 		goto out;
 	err = rule_set_match(&set, words, count, &rule);
@@ -214,7 +207,6 @@ int cmd_rule_show(struct cmd_context *context, const char *const *words, size_t 
 	err = show(context, &set, &view, rule);
 out:
 	problem_view_free(&view);
-	rule_set_free(&set);
-	store_close(store);
+	rule_set_close(store, &set);
 	return err;
 }

@@ -12,6 +12,7 @@
 #include "cmd.h"
 #include "fail.h"
 #include "host_port.h"
+#include "interface.h"
 #include "listener.h"
 #include "log.h"
 #include "netlink.h"
@@ -66,7 +67,7 @@ static int edit_begin(const struct cmd_context *context, struct edit *edit)
 	err = store_open(&context->instance, &edit->store);
 	if (err)
 		return err;
-	err = store_need_netns(edit->store);
+	err = interface_need_netns(&context->instance, edit->store);
 	if (err)
 		return err;
 	return rule_set_read(edit->store, &edit->set);
@@ -80,9 +81,13 @@ static void edit_end(struct edit *edit)
 		close(edit->lock);
 }
 
-/* After a change. The file is a convenience: without it forwarding goes on. */
+/* After a change to the specs: listeners follow them, and what nobody needs any
+ * more goes. An error leaves the specs to the caller; the rest is a convenience,
+ * without which forwarding goes on. */
 static int publish(const struct cmd_context *context, struct store *store)
 {
+	struct store_rule *rules;
+	size_t count;
 	int err;
 
 	err = listener_sync(store);
@@ -91,9 +96,23 @@ static int publish(const struct cmd_context *context, struct store *store)
 	err = store_rules_changed(store);
 	if (err)
 		return err;
-	if (rules_file_write(&context->instance, store))
+	if (store_rules_prune(store, &rules, &count) ||
+	    rules_file_write(&context->instance, rules, count))
 		log_warning("%s", fail_text());
+	free(rules);
 	return 0;
+}
+
+/* The same for what a killed command left half done, or after a failure. Returns
+ * err, whose message stays. */
+static int publish_after(const struct cmd_context *context, struct store *store, int err)
+{
+	char why[512];
+
+	snprintf(why, sizeof(why), "%s", fail_text());
+	if (publish(context, store))
+		log_warning("and the rules could not be put in force: %s", fail_text());
+	return fail(err, "%s", why);
 }
 
 /* The rule is in force or gone; people read a line, programs an object. */
@@ -123,21 +142,22 @@ static const char *quote(const char *name)
 	return strpbrk(name, "*[]") ? "'" : "";
 }
 
-/* What is there already of the rule: itself (*is_there), or what forbids it. */
-static int find_conflict(const struct rule_set *set, const struct spec *spec, bool *is_there)
+/* What is there already of the rule: itself (its id), or what forbids it. */
+static int find_conflict(const struct rule_set *set, const struct spec *spec, uint32_t *id)
 {
 	char text[SPEC_LISTENER_BYTES];
 	const struct spec *other;
 	const char *mark;
 	size_t i;
 
-	*is_there = false;
-	for (i = 0; i < set->count && !*is_there; i++) {
+	*id = 0;
+	for (i = 0; i < set->count && !*id; i++) {
 		other = &set->rules[i].spec;
-		mark = quote(other->name);
-		*is_there = spec_equal(other, spec);
-		if (*is_there)
+		if (spec_equal(other, spec)) {
+			*id = set->rules[i].id;
 			continue;
+		}
+		mark = quote(other->name);
 		spec_format_target(other, text);
 		if (spec_same_listener(other, spec))
 			return fail(-EEXIST,
@@ -153,16 +173,9 @@ static int find_conflict(const struct rule_set *set, const struct spec *spec, bo
 	return 0;
 }
 
-static void take_back(struct store *store, uint32_t id)
-{
-	if (store_rule_remove(store, id) || listener_sync(store))
-		log_warning("and it could not be taken back: %s", fail_text());
-}
-
 static int add_rule(const struct cmd_context *context, struct edit *edit, const struct spec *spec,
 		    uint32_t *id)
 {
-	char why[512];
 	int err;
 
 	err = store_rule_add(edit->store, spec, id);
@@ -171,9 +184,8 @@ static int add_rule(const struct cmd_context *context, struct edit *edit, const 
 	err = publish(context, edit->store);
 	if (!err)
 		return 0;
-	snprintf(why, sizeof(why), "%s", fail_text());
-	take_back(edit->store, *id);
-	return fail(err, "%s", why);
+	store_rule_hide(edit->store, *id);
+	return publish_after(context, edit->store, err);
 }
 
 /* What will keep the new rule from working: said, not refused, since routes,
@@ -200,10 +212,10 @@ static void warn(const struct store *store, const struct spec *spec, uint32_t id
 	problem_view_free(&view);
 }
 
-static int add_new(const struct cmd_context *context, struct edit *edit, const struct spec *spec)
+/* What forbids a new rule, other rules apart. */
+static int check_new(const struct spec *spec)
 {
 	struct netlink_link link;
-	uint32_t id;
 	int err;
 
 	if (spec->bind == SPEC_BIND_INTERFACE) {
@@ -216,21 +228,33 @@ static int add_new(const struct cmd_context *context, struct edit *edit, const s
 			    "port %u carries your own ssh session, which would end; add --force "
 			    "to do it all the same",
 			    spec->port_host);
+	return 0;
+}
+
+/* id: of the rule if it is there. Then too everything is seen to: the command that
+ * added it may have been killed half-way. */
+static int put_in_force(const struct cmd_context *context, struct edit *edit,
+			const struct spec *spec, uint32_t id)
+{
+	bool is_new = !id;
+	int err;
+
 	err = nexthop_resolve(edit->store, &spec->target, RESOLVE_MS);
 	if (err && err != -EHOSTUNREACH && err != -ETIMEDOUT)
 		log_warning("cannot resolve the target's next hop: %s", fail_text());
-	err = add_rule(context, edit, spec, &id);
+	err = is_new ? add_rule(context, edit, spec, &id) : publish(context, edit->store);
 	if (err)
 		return err;
-	warn(edit->store, spec, id);
-	return tell(context, "added", spec);
+	if (is_new)
+		warn(edit->store, spec, id);
+	return tell(context, is_new ? "added" : "unchanged", spec);
 }
 
 static int add(const struct cmd_context *context, const char *const *words, size_t count)
 {
 	struct edit edit = {.lock = -1};
 	struct spec spec;
-	bool is_there;
+	uint32_t id;
 	int err;
 
 	err = spec_parse(words, count, &spec);
@@ -239,10 +263,11 @@ static int add(const struct cmd_context *context, const char *const *words, size
 	err = edit_begin(context, &edit);
 	if (err)
 		goto out;
-	err = find_conflict(&edit.set, &spec, &is_there);
-	if (err)
-		goto out;
-	err = is_there ? tell(context, "unchanged", &spec) : add_new(context, &edit, &spec);
+	err = find_conflict(&edit.set, &spec, &id);
+	if (!err && !id)
+		err = check_new(&spec);
+	if (!err)
+		err = put_in_force(context, &edit, &spec, id);
 out:
 	edit_end(&edit);
 	return err;
@@ -261,6 +286,26 @@ int cmd_rule_add(struct cmd_context *context, const char *const *words, size_t c
 	return err;
 }
 
+/* All or none. Their listeners go to the rules that come next, or go. */
+static int remove_rules(const struct cmd_context *context, struct store *store,
+			const struct store_rule *rules, size_t count)
+{
+	size_t hidden = 0;
+	int err = 0;
+
+	while (!err && hidden < count) {
+		err = store_rule_hide(store, rules[hidden].id);
+		hidden += !err;
+	}
+	if (!err)
+		err = publish(context, store);
+	if (!err)
+		return 0;
+	while (hidden)
+		store_rule_show(store, &rules[--hidden]);
+	return publish_after(context, store, err);
+}
+
 int cmd_rule_del(struct cmd_context *context, const char *const *words, size_t count)
 {
 	const struct store_rule *rule;
@@ -271,11 +316,11 @@ int cmd_rule_del(struct cmd_context *context, const char *const *words, size_t c
 	if (err)
 		goto out;
 	err = rule_set_match(&edit.set, words, count, &rule);
+	if (err == -ENOENT)
+		publish_after(context, edit.store, err);
 	if (err)
 		goto out;
-	err = store_rule_remove(edit.store, rule->id);
-	if (!err)
-		err = publish(context, edit.store);
+	err = remove_rules(context, edit.store, rule, 1);
 	if (!err)
 		err = tell(context, "deleted", &rule->spec);
 out:
@@ -283,20 +328,6 @@ out:
 	if (err && err != -ENOTLOADED)
 		fail_while(err, "cannot delete rule %s", words[0]);
 	return err;
-}
-
-/* Goes on after a failure, so that as much as can be is gone; the first counts. */
-static int remove_all(struct edit *edit)
-{
-	int first = 0;
-	size_t i;
-	int err;
-
-	for (i = 0; i < edit->set.count; i++) {
-		err = store_rule_remove(edit->store, edit->set.rules[i].id);
-		first = first ?: err;
-	}
-	return first;
 }
 
 static int tell_flushed(const struct cmd_context *context, size_t count)
@@ -337,7 +368,6 @@ out:
 int cmd_rule_flush(struct cmd_context *context, const char *const *words, size_t count)
 {
 	struct edit edit = {.lock = -1};
-	int published;
 	int err;
 
 	(void)words;
@@ -348,9 +378,7 @@ int cmd_rule_flush(struct cmd_context *context, const char *const *words, size_t
 	err = edit_begin(context, &edit);
 	if (err)
 		goto out;
-	err = remove_all(&edit);
-	published = publish(context, edit.store);
-	err = err ?: published;
+	err = remove_rules(context, edit.store, edit.set.rules, edit.set.count);
 	if (!err)
 		err = tell_flushed(context, edit.set.count);
 out:

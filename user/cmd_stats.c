@@ -42,22 +42,19 @@ static json_t *rule_records(const struct rule_set *set)
 	return records;
 }
 
-static json_t *read_stats(const struct store *store, struct rule_set *set, int *err)
+static int fill(json_t *document, const struct store *store, struct rule_set *set)
 {
 	struct xdnat_counter counters[XDNAT_REASON_MAX];
-	json_t *document;
+	int err;
 
-	*err = store_counters(store, counters);
-	if (!*err)
-		*err = rule_set_read(store, set);
-	if (!*err)
-		*err = rule_set_count(store, set);
-	if (*err)
-		return NULL;
-	document = out_document("stats");
+	err = store_counters(store, counters);
+	if (!err)
+		err = rule_set_count(store, set);
+	if (err)
+		return err;
 	json_object_set_new(document, "reasons", reason_records(counters));
 	json_object_set_new(document, "rules", rule_records(set));
-	return document;
+	return 0;
 }
 
 /* Bytes as people read them, under the same key. */
@@ -119,17 +116,16 @@ static void print_rules(const json_t *rules)
 
 int cmd_stats(struct cmd_context *context, const char *const *words, size_t count)
 {
-	json_t *document = NULL;
+	json_t *document = out_document("stats");
 	struct rule_set set = {};
 	struct store *store = NULL;
 	int err;
 
 	(void)words;
 	(void)count;
-	err = store_open(&context->instance, &store);
-	if (err)
-		goto out;
-	document = read_stats(store, &set, &err);
+	err = rule_set_open(&context->instance, &store, &set);
+	if (!err)
+		err = fill(document, store, &set);
 	if (err)
 		goto out;
 	if (context->json) {
@@ -140,7 +136,6 @@ int cmd_stats(struct cmd_context *context, const char *const *words, size_t coun
 	print_rules(json_object_get(document, "rules"));
 out:
 	json_decref(document);
-	rule_set_free(&set);
-	store_close(store);
+	rule_set_close(store, &set);
 	return err;
 }

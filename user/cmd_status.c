@@ -11,6 +11,7 @@
 #include "attach.h"
 #include "cmd.h"
 #include "fail.h"
+#include "interface.h"
 #include "out.h"
 #include "problem.h"
 #include "rule_record.h"
@@ -19,19 +20,14 @@
 
 #define LABEL "%-12s"
 
-static const char *mode_name(uint8_t mode)
-{
-	return mode == XDNAT_MODE_GENERIC ? "generic" : "native";
-}
-
 static json_t *interface_record(const struct instance *instance, const struct store_interface *row)
 {
 	bool is_attached = attach_is_attached(instance, row->ifindex);
 	json_t *record;
 
 	record = json_pack("{s:s, s:I, s:s, s:b}", "name", row->interface.name, "ifindex",
-			   (json_int_t)row->ifindex, "mode", mode_name(row->interface.mode),
-			   "attached", (int)is_attached);
+			   (json_int_t)row->ifindex, "mode",
+			   interface_mode_name(row->interface.mode), "attached", (int)is_attached);
 	if (row->interface.restore & XDNAT_RESTORE_RXVLAN)
 		json_object_set_new(record, "note",
 				    json_string("rx VLAN offload is off until unload"));
@@ -88,22 +84,35 @@ static int put_flows(json_t *document, const struct store *store, const struct r
 }
 
 /* What status and the overview have in common. */
-static int fill(json_t *document, const struct instance *instance, const struct store *store,
-		struct rule_set *set)
+struct report {
+	json_t *document;
+	struct store *store;
+	struct rule_set set;
+};
+
+static int report_open(const struct instance *instance, const char *kind, struct report *report)
 {
 	pid_t daemon = instance_daemon(instance);
+	json_t *document = out_document(kind);
 	int err;
 
+	*report = (struct report){.document = document};
 	json_object_set_new(document, "instance", json_string(instance->name));
 	json_object_set_new(document, "daemon_pid", daemon ? json_integer(daemon) : json_null());
-	err = rule_set_read(store, set);
+	err = rule_set_open(instance, &report->store, &report->set);
 	if (!err)
-		err = rule_set_count(store, set);
+		err = rule_set_count(report->store, &report->set);
 	if (!err)
-		err = put_interfaces(document, instance, store);
+		err = put_interfaces(document, instance, report->store);
 	if (!err)
-		err = put_flows(document, store, set);
+		err = put_flows(document, report->store, &report->set);
 	return err;
+}
+
+static void report_close(struct report *report)
+{
+	rule_set_close(report->store, &report->set);
+	json_decref(report->document);
 }
 
 static json_int_t number(const json_t *object, const char *key)
@@ -161,27 +170,17 @@ static void print_status(const json_t *document)
 
 int cmd_status(struct cmd_context *context, const char *const *words, size_t count)
 {
-	json_t *document = out_document("status");
-	struct rule_set set = {};
-	struct store *store = NULL;
+	struct report report;
 	int err;
 
 	(void)words;
 	(void)count;
-	err = store_open(&context->instance, &store);
-	if (err)
-		goto out;
-	err = fill(document, &context->instance, store, &set);
-	if (err)
-		goto out;
-	if (context->json)
-		err = out_json(json_incref(document), false);
-	else
-		print_status(document);
-out:
-	rule_set_free(&set);
-	store_close(store);
-	json_decref(document);
+	err = report_open(&context->instance, "status", &report);
+	if (!err && context->json)
+		err = out_json(json_incref(report.document), false);
+	else if (!err)
+		print_status(report.document);
+	report_close(&report);
 	return err;
 }
 
@@ -242,35 +241,29 @@ static void print_overview(const json_t *document, const struct rule_set *set)
 	json_array_foreach(problems, i, problem) printf("  %s\n", string(problem, "text"));
 }
 
+static int fill_overview(const struct instance *instance, struct report *report)
+{
+	json_t *problems = json_array();
+
+	json_object_set_new(report->document, "rules", overview_rules(&report->set));
+	json_object_set_new(report->document, "problems", problems);
+	return problem_of_instance(instance, report->store, &report->set, problems);
+}
+
 int cmd_overview(struct cmd_context *context, const char *const *words, size_t count)
 {
-	json_t *document = out_document("overview");
-	json_t *problems = json_array();
-	struct rule_set set = {};
-	struct store *store = NULL;
+	struct report report;
 	int err;
 
 	(void)words;
 	(void)count;
-	err = store_open(&context->instance, &store);
-	if (err)
-		goto out;
-	err = fill(document, &context->instance, store, &set);
-	if (err)
-		goto out;
-	json_object_set_new(document, "rules", overview_rules(&set));
-	err = problem_of_instance(&context->instance, store, &set, problems);
-	if (err)
-		goto out;
-	json_object_set(document, "problems", problems);
-	if (context->json)
-		err = out_json(json_incref(document), false);
-	else
-		print_overview(document, &set);
-out:
-	rule_set_free(&set);
-	store_close(store);
-	json_decref(problems);
-	json_decref(document);
+	err = report_open(&context->instance, "overview", &report);
+	if (!err)
+		err = fill_overview(&context->instance, &report);
+	if (!err && context->json)
+		err = out_json(json_incref(report.document), false);
+	else if (!err)
+		print_overview(report.document, &report.set);
+	report_close(&report);
 	return err;
 }

@@ -2,6 +2,7 @@
 /*
  * unload: leaves no trace of what load did.
  */
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,89 +60,136 @@ static int mark_rows(const char *const *words, size_t word_count,
 	return 0;
 }
 
-/* The last interface is off: nothing of the instance stays. */
-static void end_instance(const struct instance *instance, struct store *store)
+/* One call of unload. */
+struct unloading {
+	const struct instance *instance;
+	struct store *store;
+	struct store_interface *rows;
+	bool *marked; /* as rows: what is to go */
+	size_t count;
+	bool is_damaged; /* the pins are not all there, or of another build */
+	bool is_home;	 /* in the instance's network namespace: can restore what it changed */
+};
+
+/* --all takes whatever there is: what is left of a load that died, too. */
+static int open_instance(struct unloading *unloading)
 {
+	int err = store_open(unloading->instance, &unloading->store);
+
+	if (all && (err == -EBUSY || err == -ENOTLOADED)) {
+		unloading->is_damaged = true;
+		err = store_open_remains(unloading->instance, &unloading->store);
+	}
+	if (err)
+		return err;
+	err = store_interfaces(unloading->store, &unloading->rows, &unloading->count);
+	return unloading->is_damaged ? 0 : err;
+}
+
+/* Whether the rows fit the interfaces here, when nothing else tells. */
+static bool fits_here(const struct unloading *unloading)
+{
+	char name[IF_NAMESIZE];
+
+	for (size_t i = 0; i < unloading->count; i++)
+		if (!if_indextoname(unloading->rows[i].ifindex, name) ||
+		    strcmp(unloading->rows[i].interface.name, name))
+			return false;
+	return unloading->count;
+}
+
+static int check_netns(struct unloading *unloading)
+{
+	struct xdnat_config config;
+	int err;
+
+	if (unloading->is_damaged && store_config(unloading->store, &config)) {
+		unloading->is_home = fits_here(unloading);
+		return 0;
+	}
+	err = interface_need_netns(unloading->instance, unloading->store);
+	unloading->is_home = !err;
+	if (all && !interface_is_any_attached(unloading->instance, unloading->store))
+		return 0;
+	return err;
+}
+
+/* The last interface is off: nothing of the instance stays. */
+static void end_instance(const struct unloading *unloading)
+{
+	const struct instance *instance = unloading->instance;
+
 	if (instance_stop_daemon(instance))
 		log_warning("%s", fail_text());
-	nexthop_release(store);
+	if (unloading->is_home)
+		nexthop_release(unloading->store);
 	confirm_cancel(instance);
 	attach_destroy(instance);
 	rules_file_remove(instance);
 	instance_remove_dirs(instance);
+	if (unloading->is_damaged)
+		printf("removed what was left of instance %s\n", instance->name);
 }
 
-static int unload_rows(const struct instance *instance, struct store *store,
-		       const struct store_interface *rows, size_t count, const bool *marked)
+static int unload_row(const struct unloading *unloading, const struct store_interface *row)
+{
+	const char *name = row->interface.name;
+	int err = 0;
+
+	if (unloading->is_home)
+		err = interface_unload(unloading->instance, unloading->store, row->ifindex);
+	if (err)
+		return fail(err, "cannot detach from %s: %s", name, strerror(-err));
+	printf("%s: unloaded\n", name);
+	return 0;
+}
+
+static int unload_marked(const struct unloading *unloading)
 {
 	size_t left = 0;
 	int err = 0;
 
-	for (size_t i = 0; i < count; i++) {
-		if (!marked[i]) {
+	for (size_t i = 0; i < unloading->count && !err; i++) {
+		if (unloading->marked[i])
+			err = unload_row(unloading, &unloading->rows[i]);
+		else
 			left++;
-			continue;
-		}
-		err = interface_unload(instance, store, rows[i].ifindex);
-		if (err)
-			return fail(err, "cannot detach from %s: %s", rows[i].interface.name,
-				    strerror(-err));
-		printf("%s: unloaded\n", rows[i].interface.name);
 	}
-	if (left)
-		return listener_sync(store);
-	end_instance(instance, store);
-	return 0;
-}
-
-/* What is left of a load that died, or of another build: pins without sense. */
-static int unload_remains(const struct instance *instance, int err)
-{
-	if (!all || (err != -EBUSY && err != -ENOTLOADED))
+	if (err)
 		return err;
-	instance_stop_daemon(instance);
-	attach_destroy(instance);
-	rules_file_remove(instance);
-	instance_remove_dirs(instance);
-	printf("removed what was left of instance %s\n", instance->name);
+	if (left)
+		return listener_sync(unloading->store);
+	end_instance(unloading);
 	return 0;
 }
 
 int cmd_unload(struct cmd_context *context, const char *const *words, size_t count)
 {
-	const struct instance *instance = &context->instance;
-	struct store_interface *rows = NULL;
-	struct store *store = NULL;
-	bool *marked = NULL;
-	size_t row_count = 0;
+	struct unloading unloading = {.instance = &context->instance};
 	int lock, err;
 
 	if (all == (count > 0))
 		return fail(-EUSAGE, all ? "--all names every interface; leave the others away" :
 					   "unload which interface? type: xdnat unload IFACE, or "
 					   "xdnat unload --all");
-	lock = instance_lock(instance);
+	lock = instance_lock(&context->instance);
 	if (lock < 0)
 		return lock;
-	err = store_open(instance, &store);
-	if (err) {
-		err = unload_remains(instance, err);
-		goto out;
-	}
-	err = store_need_netns(store);
+	err = open_instance(&unloading);
 	if (!err)
-		err = store_interfaces(store, &rows, &row_count);
+		err = check_netns(&unloading);
 	if (err)
 		goto out;
-	marked = calloc(row_count + 1, sizeof(*marked));
-	err = marked ? mark_rows(words, count, rows, row_count, marked) :
-		       fail(-ENOMEM, "no memory");
+	unloading.marked = calloc(unloading.count + 1, sizeof(*unloading.marked));
+	err = unloading.marked
+		      ? mark_rows(words, count, unloading.rows, unloading.count, unloading.marked)
+		      : fail(-ENOMEM, "no memory");
 	if (!err)
-		err = unload_rows(instance, store, rows, row_count, marked);
+		err = unload_marked(&unloading);
 out:
-	free(marked);
-	free(rows);
-	store_close(store);
+	free(unloading.marked);
+	free(unloading.rows);
+	store_close(unloading.store);
 	close(lock);
 	return err;
 }

@@ -101,8 +101,11 @@ int confirm_start(const struct instance *instance, unsigned int seconds, bool wh
 
 	if (!undo)
 		return fail(-ENOMEM, "no memory");
-	confirm_cancel(instance);
+	err = confirm_need_none(instance);
+	if (err)
+		goto out;
 	confirm_path(instance, path);
+	unlink(path); /* of a watchdog that was killed */
 	file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (file >= 0 && !flock(file, LOCK_EX | LOCK_NB))
 		pid = fork();
@@ -115,22 +118,45 @@ int confirm_start(const struct instance *instance, unsigned int seconds, bool wh
 		leave_caller(file);
 		watch(0, path, now_sec() + seconds, undo);
 	}
+out:
 	if (file >= 0)
 		close(file);
 	free(undo);
 	return err;
 }
 
-int confirm_cancel(const struct instance *instance)
+/* The descriptor of the file, -1 if there is none. */
+static int open_file(const struct instance *instance, char *path, bool *is_waiting)
 {
-	char path[PATH_MAX];
-	int file, is_waiting;
+	int file;
 
 	confirm_path(instance, path);
 	file = open(path, O_RDWR | O_CLOEXEC);
+	*is_waiting = file >= 0 && flock(file, LOCK_EX | LOCK_NB);
+	return file;
+}
+
+int confirm_need_none(const struct instance *instance)
+{
+	char path[PATH_MAX];
+	bool is_waiting;
+	int file = open_file(instance, path, &is_waiting);
+
+	if (file >= 0)
+		close(file);
+	return is_waiting ? fail(-EBUSY, "an earlier load still waits to be confirmed, or will be "
+					 "undone; type first: xdnat confirm")
+			  : 0;
+}
+
+int confirm_cancel(const struct instance *instance)
+{
+	char path[PATH_MAX];
+	bool is_waiting;
+	int file = open_file(instance, path, &is_waiting);
+
 	if (file < 0)
 		return 0;
-	is_waiting = flock(file, LOCK_EX | LOCK_NB) != 0;
 	unlink(path);
 	close(file);
 	return is_waiting;

@@ -5,6 +5,7 @@
  */
 #include "instance.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -55,7 +56,16 @@ static char *pin_parent(const struct instance *instance, char *path)
 
 bool instance_is_loaded(const struct instance *instance)
 {
-	return !access(instance->pin_dir, F_OK);
+	DIR *pins = opendir(instance->pin_dir);
+	struct dirent *entry;
+	bool has_pins = false;
+
+	if (!pins)
+		return false;
+	while (!has_pins && (entry = readdir(pins)))
+		has_pins = entry->d_name[0] != '.';
+	closedir(pins);
+	return has_pins;
 }
 
 /* The identifier of the mount that stands first in a process' mount namespace:

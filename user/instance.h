@@ -23,6 +23,7 @@ struct instance {
 /* name NULL: $XDNAT_INSTANCE, else "default". Letters, digits, "_" and "-" only
  * (bpffs refuses dots). -EUSAGE with fail(). */
 int instance_init(struct instance *instance, const char *name);
+/* Something is pinned; whether it is all that is needed, store_open() says. */
 bool instance_is_loaded(const struct instance *instance);
 
 /* bpffs is mounted at XDNAT_BPFFS, or is mounted now; in a private mount

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "attach.h"
+#include "fail.h"
 #include "log.h"
 #include "offload.h"
 
@@ -50,23 +51,57 @@ static uint8_t show_vlan_tags(const struct netlink_link *link, uint8_t mode)
 	return err == 1 ? XDNAT_RESTORE_RXVLAN : 0;
 }
 
+bool interface_is_any_attached(const struct instance *instance, const struct store *store)
+{
+	struct store_interface *rows = NULL;
+	bool is_attached = false;
+	size_t count = 0;
+
+	if (store_interfaces(store, &rows, &count))
+		return false;
+	for (size_t i = 0; i < count && !is_attached; i++)
+		is_attached = attach_is_attached(instance, rows[i].ifindex);
+	free(rows);
+	return is_attached;
+}
+
+int interface_need_netns(const struct instance *instance, const struct store *store)
+{
+	int err = store_need_netns(store);
+
+	if (!err || interface_is_any_attached(instance, store))
+		return err;
+	return fail(err, "this instance was loaded in another network namespace and is attached to "
+			 "nothing there any more; if that is gone, type: xdnat unload --all");
+}
+
 int interface_load(const struct instance *instance, struct store *store,
 		   const struct netlink_link *link, uint8_t mode)
 {
+	struct store_interface before;
 	struct store_interface row = {
 		.ifindex = link->ifindex,
 		.interface = {.mode = mode},
 	};
+	bool was_there = !interface_find(store, link->ifindex, &before);
 	int err;
 
 	memcpy(row.interface.mac, link->mac, sizeof(row.interface.mac));
 	strcpy(row.interface.name, link->name);
 	row.interface.restore = show_vlan_tags(link, mode);
+	if (was_there)
+		row.interface.restore |= before.interface.restore;
 	err = store_interface_put(store, &row);
 	if (!err)
 		err = attach_interface(instance, store, link, mode);
-	if (err)
+	if (!err)
+		return 0;
+	if (!was_there) {
 		interface_unload(instance, store, link->ifindex);
+		return err;
+	}
+	row.interface.mode = before.interface.mode;
+	store_interface_put(store, &row);
 	return err;
 }
 
@@ -83,12 +118,37 @@ int interface_unload(const struct instance *instance, struct store *store, uint3
 	return err;
 }
 
-static bool is_there(uint32_t ifindex, const struct netlink_link *links, size_t count)
+static const struct netlink_link *find_link(uint32_t ifindex, const struct netlink_link *links,
+					    size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (links[i].ifindex == ifindex)
-			return true;
-	return false;
+			return &links[i];
+	return NULL;
+}
+
+int interface_reattach(const struct instance *instance, struct store *store,
+		       void (*done)(const struct netlink_link *link, uint8_t mode))
+{
+	struct store_interface *rows = NULL;
+	struct netlink_link *links = NULL;
+	size_t row_count, link_count;
+	int err = store_interfaces(store, &rows, &row_count);
+
+	if (!err)
+		err = netlink_links(&links, &link_count);
+	for (size_t i = 0; !err && i < row_count; i++) {
+		const struct netlink_link *link = find_link(rows[i].ifindex, links, link_count);
+
+		if (!link || attach_is_attached(instance, link->ifindex))
+			continue;
+		err = interface_load(instance, store, link, rows[i].interface.mode);
+		if (!err)
+			done(link, rows[i].interface.mode);
+	}
+	free(rows);
+	free(links);
+	return err;
 }
 
 int interface_prune(const struct instance *instance, struct store *store)
@@ -101,7 +161,7 @@ int interface_prune(const struct instance *instance, struct store *store)
 	if (!err)
 		err = netlink_links(&links, &link_count);
 	for (size_t i = 0; !err && i < row_count; i++)
-		if (!is_there(rows[i].ifindex, links, link_count))
+		if (!find_link(rows[i].ifindex, links, link_count))
 			interface_unload(instance, store, rows[i].ifindex);
 	free(rows);
 	free(links);

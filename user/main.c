@@ -3,9 +3,11 @@
  * xdnat: global options, dispatch, exit codes. What a command is, cmd_table.c
  * says; what it does, the cmd_*.c of its object.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "fail.h"
@@ -80,11 +82,22 @@ static void report(int err, const struct cmd *cmd)
 		fprintf(stderr, "type 'xdnat help' to see the commands\n");
 }
 
+/* What is opened later must not be taken for a stream that the caller closed. */
+static void open_streams(void)
+{
+	int stream = 0;
+
+	while (stream >= 0 && stream <= STDERR_FILENO)
+		stream = open("/dev/null", O_RDWR);
+	close(stream);
+}
+
 int main(int argc, char **argv)
 {
 	const struct cmd *cmd = NULL;
 	int err;
 
+	open_streams();
 	log_init("xdnat");
 	err = run((const char **)argv + 1, argc > 0 ? argc - 1 : 0, &cmd);
 	if (fflush(stdout) || ferror(stdout))

@@ -15,6 +15,8 @@
 #include "addr.h"
 #include "attach.h"
 #include "fail.h"
+#include "interface.h"
+#include "listener.h"
 #include "netlink.h"
 #include "reason.h"
 
@@ -143,47 +145,94 @@ static bool has_listener(const struct problem_view *view, uint32_t rule)
 	return false;
 }
 
-static bool is_bound(const struct problem_view *view, const struct spec *spec,
-		     const struct netlink_address *address)
+static int world_read(const struct problem_view *view, struct listener_world *world)
 {
-	char name[IF_NAMESIZE] = "";
+	struct netlink_address *addresses = NULL;
+	struct netlink_default *defaults = NULL;
+	struct netlink_link *links = NULL;
+	int err;
 
-	if (addr_is_v4(&address->addr) != addr_is_v4(&spec->target))
-		return false;
-	if (spec->bind == SPEC_BIND_INTERFACE)
-		return strcmp(interface_name(address->ifindex, name), spec->bind_interface) == 0;
-	return is_loaded(view, address->ifindex);
+	*world = (struct listener_world){.interfaces = view->interfaces,
+					 .interface_count = view->interface_count};
+	err = netlink_addresses(&addresses, &world->address_count);
+	world->addresses = addresses;
+	if (!err)
+		err = netlink_default_interfaces(&defaults, &world->default_count);
+	world->defaults = defaults;
+	if (!err)
+		err = netlink_links(&links, &world->link_count);
+	world->links = links;
+	return err;
 }
 
-/* Why a rule listens nowhere: either its interfaces have no address, or other
- * rules have them all. */
-static void judge_listeners(const struct problem_view *view, const struct spec *spec,
-			    json_t *problems)
+static void world_free(struct listener_world *world)
 {
-	const char *where = "no loaded interface has";
-	const char *family = addr_is_v4(&spec->target) ? "IPv4" : "IPv6";
-	struct netlink_address *addresses = NULL;
-	size_t count = 0;
+	free((void *)world->addresses);
+	free((void *)world->defaults);
+	free((void *)world->links);
+}
+
+/* What must have an address for the rule to listen. */
+static const char *wanted_interface(const struct problem_view *view,
+				    const struct listener_world *world, const struct spec *spec)
+{
+	bool is_v6 = !addr_is_v4(&spec->target);
 	size_t i;
 
-	if (netlink_addresses(&addresses, &count))
-		return;
-	for (i = 0; i < count; i++)
-		if (is_bound(view, spec, &addresses[i]))
-			break;
 	if (spec->bind == SPEC_BIND_INTERFACE)
-		where = "its interface does not have";
-	if (i < count || spec->bind == SPEC_BIND_ADDRESS)
+		return "its interface does not have";
+	for (i = 0; spec->bind == SPEC_BIND_DEFAULT && i < world->default_count; i++)
+		if (world->defaults[i].is_v6 == is_v6 &&
+		    is_loaded(view, world->defaults[i].ifindex))
+			return "no loaded interface with the default route has";
+	return "no loaded interface has";
+}
+
+/* True if another rule has each of the listeners that this one would like. */
+static bool are_taken(const struct problem_view *view, const struct store_listener *wanted,
+		      size_t count)
+{
+	size_t taken = 0;
+	size_t i, j;
+
+	for (i = 0; i < count; i++)
+		for (j = 0; j < view->listener_count; j++)
+			taken += memcmp(&view->listeners[j].key, &wanted[i].key,
+					sizeof(wanted[i].key)) == 0;
+	return taken == count;
+}
+
+/* Why a rule listens nowhere: its interfaces have no address, other rules have
+ * them all, or a command that was killed has not finished. */
+static void judge_listeners(const struct problem_view *view, const struct store_rule *rule,
+			    json_t *problems)
+{
+	const char *name = rule->spec.name;
+	struct store_listener *wanted = NULL;
+	struct listener_world world;
+	size_t count = 0;
+
+	if (world_read(view, &world) || listener_expand(rule, 1, &world, &wanted, &count))
+		goto out;
+	if (!count)
+		add(problems, "no_address",
+		    "rule %s listens nowhere at present: %s an %s address (link-local ones do not "
+		    "count); it follows once there is one",
+		    name, wanted_interface(view, &world, &rule->spec),
+		    addr_is_v4(&rule->spec.target) ? "IPv4" : "IPv6");
+	else if (are_taken(view, wanted, count))
 		add(problems, "no_address",
 		    "rule %s listens nowhere at present: rules bound more closely have its "
 		    "addresses and port",
-		    spec->name);
+		    name);
 	else
-		add(problems, "no_address",
-		    "rule %s listens nowhere at present: %s an %s address; it follows once there "
-		    "is one",
-		    spec->name, where, family);
-	free(addresses);
+		add(problems, "no_listener",
+		    "rule %s is not in force: a command was interrupted, or addresses have just "
+		    "changed; type: xdnat load",
+		    name);
+out:
+	free(wanted);
+	world_free(&world);
 }
 
 /* The interface that BIND names or that has its address; 0: none or many. */
@@ -221,7 +270,7 @@ void problem_of_rule(const struct problem_view *view, const struct store_rule *r
 {
 	judge_forwarding(!addr_is_v4(&rule->spec.target), problems);
 	if (!has_listener(view, rule->id))
-		judge_listeners(view, &rule->spec, problems);
+		judge_listeners(view, rule, problems);
 	judge_bind(view, &rule->spec, problems);
 	judge_target(view, &rule->spec.target, problems);
 }
@@ -280,7 +329,7 @@ int problem_of_instance(const struct instance *instance, const struct store *sto
 		goto out;
 	problem_of_daemon(instance, problems);
 	problem_of_interfaces(instance, &view, problems);
-	if (store_need_netns(store))
+	if (interface_need_netns(instance, store))
 		add(problems, "other_netns", "rules are not judged: %s", fail_text());
 	else
 		for (i = 0; i < set->count && i < RULES_JUDGED; i++)

@@ -36,7 +36,8 @@ static const struct {
 	[XDNAT_DROP_UDP6_CHECKSUM] =
 		{"udp6_checksum", "UDP over IPv6 without a checksum: fix the sender (RFC 8200)"},
 	[XDNAT_DROP_BAD_SOURCE] =
-		{"bad_source", "impossible source address (multicast, loopback, 0.0.0.0): spoofed"},
+		{"bad_source",
+		 "no client can have this source: our own, martian, or no route leads back to it"},
 	[XDNAT_DROP_TCP_FLAGS] = {"tcp_flags",
 				  "TCP segment that belongs to no flow and cannot begin one"},
 	[XDNAT_DROP_PICKUP_RATE] =
@@ -57,7 +58,9 @@ static const struct {
 	[XDNAT_DROP_TUPLE_TAKEN] = {"tuple_taken",
 				    "another flow already uses the same addresses and ports: "
 				    "the client retries with another port"},
-	[XDNAT_DROP_TABLE_FULL] = {"table_full", "no room for another flow: xdnat load --flows N"},
+	[XDNAT_DROP_TABLE_FULL] =
+		{"table_full", "no room for new flows; they end after their lifetime; more room: "
+			       "xdnat unload --all, then load --flows N"},
 	[XDNAT_DROP_EXPIRED] = {"expired", "the flow has ended: the client must connect again"},
 	[XDNAT_DROP_BUSY] = {"busy", "the flow was being changed at that moment: senders retry"},
 };

@@ -43,6 +43,19 @@ void rule_set_free(struct rule_set *set)
 	free(set->rules);
 }
 
+int rule_set_open(const struct instance *instance, struct store **store, struct rule_set *set)
+{
+	int err = store_open(instance, store);
+
+	return err ? err : rule_set_read(*store, set);
+}
+
+void rule_set_close(struct store *store, struct rule_set *set)
+{
+	rule_set_free(set);
+	store_close(store);
+}
+
 const struct store_rule *rule_set_find(const struct rule_set *set, uint32_t id)
 {
 	size_t low = 0;

@@ -29,6 +29,11 @@ int rule_set_read(const struct store *store, struct rule_set *set);
 int rule_set_count(const struct store *store, struct rule_set *set);
 void rule_set_free(struct rule_set *set); /* accepts {} */
 
+/* What looking commands begin and end with: the instance opened and its rules read.
+ * Close also after an error; *store is NULL and set {} before. */
+int rule_set_open(const struct instance *instance, struct store **store, struct rule_set *set);
+void rule_set_close(struct store *store, struct rule_set *set);
+
 /* NULL if there is none (any more): flows outlive their rule. */
 const struct store_rule *rule_set_find(const struct rule_set *set, uint32_t id);
 /* The rule that the words mean: its name, its listener's text, or the whole RULE.

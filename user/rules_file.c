@@ -46,34 +46,34 @@ static int write_file(const char *path, const struct store_rule *rules, size_t c
 	return err;
 }
 
-int rules_file_write(const struct instance *instance, const struct store *store)
+static void rules_path(const struct instance *instance, const char *name, char *path)
 {
-	char temporary[PATH_MAX + 16];
-	char path[PATH_MAX + 16];
-	struct store_rule *rules = NULL;
-	size_t count;
+	snprintf(path, PATH_MAX, "%s/%s", instance->run_dir, name);
+}
+
+int rules_file_write(const struct instance *instance, const struct store_rule *rules, size_t count)
+{
+	char temporary[PATH_MAX];
+	char path[PATH_MAX];
 	int err;
 
-	snprintf(path, sizeof(path), "%s/rules", instance->run_dir);
-	snprintf(temporary, sizeof(temporary), "%s/rules.new", instance->run_dir);
-	err = store_rules(store, &rules, &count);
-	if (err)
-		return err;
+	rules_path(instance, "rules", path);
+	rules_path(instance, "rules.new", temporary);
 	err = write_file(temporary, rules, count);
 	if (!err && rename(temporary, path))
 		err = -errno;
-	if (err) {
-		unlink(temporary);
-		fail(err, "cannot write %s: %s", path, strerror(-err));
-	}
-	free(rules);
-	return err;
+	if (!err)
+		return 0;
+	unlink(temporary);
+	return fail(err, "cannot write %s: %s", path, strerror(-err));
 }
 
 void rules_file_remove(const struct instance *instance)
 {
 	char path[PATH_MAX];
 
-	snprintf(path, sizeof(path), "%s/rules", instance->run_dir);
+	rules_path(instance, "rules", path);
+	unlink(path);
+	rules_path(instance, "rules.new", path); /* of a command that was killed */
 	unlink(path);
 }

@@ -10,7 +10,7 @@
 #include "store.h"
 
 /* Replaces the file as a whole. 0 or -errno with fail(). */
-int rules_file_write(const struct instance *instance, const struct store *store);
+int rules_file_write(const struct instance *instance, const struct store_rule *rules, size_t count);
 void rules_file_remove(const struct instance *instance);
 
 #endif

@@ -61,7 +61,8 @@ static bool has_bind(const char *first, const char *rest)
 		return is_ports(second);
 	if (is_ports(first))
 		return false;
-	return is_ports(second) || !isdigit((unsigned char)*first) || strchr(first, '.');
+	return is_ports(second) || !*first || *first == '[' || isalpha((unsigned char)*first) ||
+	       strchr(first, '.');
 }
 
 static int fail_no_target(const struct rule_parts *parts)

@@ -36,14 +36,23 @@ static const char *const program_names[STORE_PROGRAMS] = {
 	[STORE_CLOCK] = "xdnat_clock",
 };
 
-static int fail_open(const struct instance *instance, int err)
+static int fail_not_loaded(const struct instance *instance)
+{
+	return fail(-ENOTLOADED, "xdnat is not loaded (instance \"%s\"); type: xdnat load IFACE",
+		    instance->name);
+}
+
+static int fail_open(const struct instance *instance, const char *pin, int err)
 {
 	if (err == -EPERM || err == -EACCES)
 		return fail(-EPERM, "not permitted: xdnat needs root (CAP_BPF and CAP_NET_ADMIN)");
+	if (err == -ENOENT && instance_is_loaded(instance))
+		return fail(-EBUSY,
+			    "instance %s is damaged, %s/%s is missing; type: xdnat unload --all",
+			    instance->name, instance->pin_dir, pin);
 	if (err == -ENOENT || err == -ENOTDIR)
-		return fail(-ENOTLOADED, "xdnat is not loaded (instance \"%s\"); type: xdnat load IFACE",
-			    instance->name);
-	return fail(err, "cannot open %s: %s", instance->pin_dir, strerror(-err));
+		return fail_not_loaded(instance);
+	return fail(err, "cannot open %s/%s: %s", instance->pin_dir, pin, strerror(-err));
 }
 
 static int open_pin(const struct instance *instance, const char *name)
@@ -53,7 +62,7 @@ static int open_pin(const struct instance *instance, const char *name)
 
 	snprintf(path, sizeof(path), "%s/%s", instance->pin_dir, name);
 	fd = bpf_obj_get(path);
-	return fd < 0 ? fail_open(instance, fd) : fd;
+	return fd < 0 ? fail_open(instance, name, fd) : fd;
 }
 
 static int check_map(const struct instance *instance, const struct store *store, int map)
@@ -71,40 +80,67 @@ static int check_map(const struct instance *instance, const struct store *store,
 	return 0;
 }
 
-static int open_all(const struct instance *instance, struct store *store)
+static int open_map(const struct instance *instance, struct store *store, int map)
 {
-	for (int i = 0; i < STORE_MAPS; i++) {
-		int err;
+	int err;
 
-		store->maps[i] = open_pin(instance, map_table[i].name);
-		if (store->maps[i] < 0)
-			return store->maps[i];
-		err = check_map(instance, store, i);
-		if (err)
+	store->maps[map] = open_pin(instance, map_table[map].name);
+	if (store->maps[map] < 0)
+		return store->maps[map];
+	err = check_map(instance, store, map);
+	if (!err)
+		return 0;
+	close(store->maps[map]);
+	store->maps[map] = -1;
+	return err;
+}
+
+/* whole: stops at the first that is not there. */
+static int open_all(const struct instance *instance, struct store *store, bool whole)
+{
+	int err;
+
+	for (int i = 0; i < STORE_MAPS; i++) {
+		err = open_map(instance, store, i);
+		if (err && whole)
 			return err;
 	}
 	for (int i = 0; i < STORE_PROGRAMS; i++) {
 		store->programs[i] = open_pin(instance, program_names[i]);
-		if (store->programs[i] < 0)
+		if (store->programs[i] < 0 && whole)
 			return store->programs[i];
 	}
 	return 0;
 }
 
+static struct store *make(void)
+{
+	struct store *store = calloc(1, sizeof(*store));
+
+	if (store)
+		store->known = calloc(1, sizeof(*store->known));
+	if (!store || !store->known) {
+		free(store);
+		fail(-ENOMEM, "no memory");
+		return NULL;
+	}
+	memset(store->maps, -1, sizeof(store->maps));
+	memset(store->programs, -1, sizeof(store->programs));
+	return store;
+}
+
 int store_open(const struct instance *instance, struct store **opened)
 {
-	struct store *store = malloc(sizeof(*store));
+	struct store *store = make();
 	int err;
 
 	*opened = NULL;
 	if (!store)
-		return fail(-ENOMEM, "no memory");
-	memset(store->maps, -1, sizeof(store->maps));
-	memset(store->programs, -1, sizeof(store->programs));
+		return -ENOMEM;
 	if (access(XDNAT_BPFFS, X_OK))
-		err = fail_open(instance, -errno);
+		err = fail_open(instance, "", -errno);
 	else
-		err = open_all(instance, store);
+		err = open_all(instance, store, true);
 	if (!err)
 		err = store_config(store, &store->config);
 	if (err)
@@ -112,6 +148,19 @@ int store_open(const struct instance *instance, struct store **opened)
 	else
 		*opened = store;
 	return err;
+}
+
+int store_open_remains(const struct instance *instance, struct store **opened)
+{
+	struct store *store = make();
+
+	*opened = store;
+	if (!store)
+		return -ENOMEM;
+	open_all(instance, store, false);
+	if (store_config(store, &store->config))
+		store->config = (struct xdnat_config){};
+	return 0;
 }
 
 void store_close(struct store *store)
@@ -124,6 +173,8 @@ void store_close(struct store *store)
 	for (int i = 0; i < STORE_PROGRAMS; i++)
 		if (store->programs[i] >= 0)
 			close(store->programs[i]);
+	free(store->known->rules);
+	free(store->known);
 	free(store);
 }
 
@@ -187,7 +238,7 @@ int store_map_each(int map, struct store_entry_sizes sizes,
 static int append(const void *key, const void *value, void *context)
 {
 	struct store_array *array = context;
-	size_t entry = array->sizes.key_bytes + array->sizes.value_bytes;
+	size_t entry = store_entry_bytes(&array->sizes);
 
 	if (array->count == array->capacity) {
 		size_t capacity = array->capacity ? 2 * array->capacity : 64;

@@ -18,8 +18,10 @@
 struct store;
 
 /* -ENOTLOADED with fail() ("… is not loaded; load it with: xdnat load IFACE"),
- * -EPERM, or -EBUSY if the pins are of another build. */
+ * -EPERM, or -EBUSY if the pins are of another build or not all there. */
 int store_open(const struct instance *instance, struct store **store);
+/* For unload: what is there of the pins; reading others finds them empty or fails. */
+int store_open_remains(const struct instance *instance, struct store **store);
 void store_close(struct store *store); /* accepts NULL */
 /* -EBUSY with fail() unless the caller is in the instance's network namespace. */
 int store_need_netns(const struct store *store);
@@ -42,7 +44,14 @@ struct store_rule {
 int store_rules(const struct store *store, struct store_rule **rules, size_t *count);
 /* Writes spec and target; no packet sees the rule until a listener names it. */
 int store_rule_add(struct store *store, const struct spec *spec, uint32_t *id);
-int store_rule_remove(struct store *store, uint32_t id);
+/* A rule goes in three steps, so that no listener ever leads to nothing: hidden
+ * (tools see it no more, packets do), its listeners given to others or removed,
+ * pruned. Shown again it is as it was. */
+int store_rule_hide(struct store *store, uint32_t id);
+int store_rule_show(struct store *store, const struct store_rule *rule);
+/* store_rules(), and removes what is left of hidden ones; no listener may name them
+ * any more. */
+int store_rules_prune(struct store *store, struct store_rule **rules, size_t *count);
 /* Raises config.generation: what follows rules looks again. */
 int store_rules_changed(struct store *store);
 

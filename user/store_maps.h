@@ -23,10 +23,18 @@ enum {
 
 enum { STORE_XDP, STORE_FLOW_END, STORE_CLOCK, STORE_PROGRAMS };
 
+/* Rules as they were last read, by rising id. An id's spec never changes, so none is
+ * parsed twice. */
+struct store_known {
+	struct store_rule *rules;
+	size_t count;
+};
+
 struct store {
 	int maps[STORE_MAPS];
 	int programs[STORE_PROGRAMS];
 	struct xdnat_config config; /* as it was when opened or last written here */
+	struct store_known *known;
 };
 
 /* Entries read in one system call; more only if a hash bucket holds more. */
@@ -36,6 +44,11 @@ struct store {
 struct store_entry_sizes {
 	size_t key_bytes, value_bytes;
 };
+
+static inline size_t store_entry_bytes(const struct store_entry_sizes *sizes)
+{
+	return sizes->key_bytes + sizes->value_bytes;
+}
 
 /* Calls each() for every entry until it returns non-zero, which is returned. */
 int store_map_each(int map, struct store_entry_sizes sizes,
