@@ -193,7 +193,7 @@ int listener_expand(const struct store_rule *rules, size_t rule_count,
 }
 
 /* The network as it is. The arrays are the caller's to release. */
-static int world_read(const struct store *store, struct listener_world *world)
+int listener_world_read(const struct store *store, struct listener_world *world)
 {
 	struct store_interface *interfaces = NULL;
 	struct netlink_address *addresses = NULL;
@@ -215,7 +215,7 @@ static int world_read(const struct store *store, struct listener_world *world)
 	return err;
 }
 
-static void world_release(struct listener_world *world)
+void listener_world_release(struct listener_world *world)
 {
 	free((void *)world->interfaces);
 	free((void *)world->addresses);
@@ -260,7 +260,7 @@ int listener_sync(struct store *store)
 
 	err = store_rules(store, &rules, &rule_count);
 	if (!err)
-		err = world_read(store, &world);
+		err = listener_world_read(store, &world);
 	if (!err)
 		err = listener_expand(rules, rule_count, &world, &wanted, &wanted_count);
 	if (!err && wanted_count > LISTENERS_MAX)
@@ -276,7 +276,7 @@ int listener_sync(struct store *store)
 out:
 	free(present);
 	free(wanted);
-	world_release(&world);
+	listener_world_release(&world);
 	free(rules);
 	return err;
 }

@@ -23,11 +23,16 @@ struct listener_world {
 	size_t link_count;
 };
 
+/* The world as it is, for an instance; world is {} before. Release it on errors
+ * too. */
+int listener_world_read(const struct store *store, struct listener_world *world);
+void listener_world_release(struct listener_world *world);
+
 /* What the listeners map should hold; *listeners is malloc'd. Bound before
  * unbound (address, interface, default, *); among equals the older rule. */
 int listener_expand(const struct store_rule *rules, size_t rule_count,
-		    const struct listener_world *world,
-		    struct store_listener **listeners, size_t *count);
+		    const struct listener_world *world, struct store_listener **listeners,
+		    size_t *count);
 
 /* Brings the map up to date: adds and changes before it removes. Caller holds
  * the instance's lock and is in its network namespace. */

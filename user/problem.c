@@ -145,33 +145,6 @@ static bool has_listener(const struct problem_view *view, uint32_t rule)
 	return false;
 }
 
-static int world_read(const struct problem_view *view, struct listener_world *world)
-{
-	struct netlink_address *addresses = NULL;
-	struct netlink_default *defaults = NULL;
-	struct netlink_link *links = NULL;
-	int err;
-
-	*world = (struct listener_world){.interfaces = view->interfaces,
-					 .interface_count = view->interface_count};
-	err = netlink_addresses(&addresses, &world->address_count);
-	world->addresses = addresses;
-	if (!err)
-		err = netlink_default_interfaces(&defaults, &world->default_count);
-	world->defaults = defaults;
-	if (!err)
-		err = netlink_links(&links, &world->link_count);
-	world->links = links;
-	return err;
-}
-
-static void world_free(struct listener_world *world)
-{
-	free((void *)world->addresses);
-	free((void *)world->defaults);
-	free((void *)world->links);
-}
-
 /* What must have an address for the rule to listen. */
 static const char *wanted_interface(const struct problem_view *view,
 				    const struct listener_world *world, const struct spec *spec)
@@ -209,10 +182,11 @@ static void judge_listeners(const struct problem_view *view, const struct store_
 {
 	const char *name = rule->spec.name;
 	struct store_listener *wanted = NULL;
-	struct listener_world world;
+	struct listener_world world = {};
 	size_t count = 0;
 
-	if (world_read(view, &world) || listener_expand(rule, 1, &world, &wanted, &count))
+	if (listener_world_read(view->store, &world) ||
+	    listener_expand(rule, 1, &world, &wanted, &count))
 		goto out;
 	if (!count)
 		add(problems, "no_address",
@@ -232,7 +206,7 @@ static void judge_listeners(const struct problem_view *view, const struct store_
 		    name);
 out:
 	free(wanted);
-	world_free(&world);
+	listener_world_release(&world);
 }
 
 /* The interface that BIND names or that has its address; 0: none or many. */
