@@ -110,7 +110,7 @@ static __noinline enum xdnat_reason forward_new(struct xdp_md *ctx, struct packe
 
 /* The reply half of a live flow is missing: it is made again from the original. */
 static __always_inline enum xdnat_reason forward_remake(const struct stored *stored,
-						   struct making *making)
+							struct making *making)
 {
 	flow_leaving(stored, &making->original, &making->leaving);
 	tuple_reverse(&making->leaving, &making->reply);
@@ -275,15 +275,19 @@ static __always_inline bool forward_fast4(const struct xdp_md *ctx, struct packe
 	struct xdnat_half *half;
 	struct translation to;
 	struct xdnat_key4 key;
+	__u32 ingress, now;
 	__u64 word;
 
 	packet_key4(pkt, &key);
+	/* What a call would push out of its register is asked before the lookup. */
+	ingress = ctx->ingress_ifindex;
+	now = life_now();
 	half4 = bpf_map_lookup_elem(&xdnat_flows4, &key);
 	if (!half4)
 		return false;
 	half = &half4->half;
 	word = half_word(half);
-	if (!life_is_settled(word) || !life_is_usual(half, pkt, ctx->ingress_ifindex))
+	if (!life_is_settled(word) || !life_is_usual(half, pkt, ingress, now))
 		return false;
 	half_copy(half, &to);
 	to.addrs[0] = half4->both;
@@ -304,15 +308,19 @@ static __always_inline bool forward_fast6(const struct xdp_md *ctx, struct packe
 	struct xdnat_half *half;
 	struct translation to;
 	struct xdnat_key6 key;
+	__u32 ingress, now;
 	__u64 word;
 
 	packet_key6(pkt, &key);
+	/* What a call would push out of its register is asked before the lookup. */
+	ingress = ctx->ingress_ifindex;
+	now = life_now();
 	half6 = bpf_map_lookup_elem(&xdnat_flows6, &key);
 	if (!half6)
 		return false;
 	half = &half6->half;
 	word = half_word(half);
-	if (!life_is_settled(word) || !life_is_usual(half, pkt, ctx->ingress_ifindex))
+	if (!life_is_settled(word) || !life_is_usual(half, pkt, ingress, now))
 		return false;
 	half_copy(half, &to);
 	__builtin_memcpy(to.addrs, half6->src, sizeof(to.addrs));

@@ -124,9 +124,9 @@ static __always_inline bool life_is_settled(__u64 word)
 
 /* A packet of this tick, from where the last one came: nothing to decide. */
 static __always_inline bool life_is_usual(const struct xdnat_half *half, const struct packet *pkt,
-					  __u32 ingress)
+					  __u32 ingress, __u32 now)
 {
-	return !life_tick_is_over(READ_ONCE(half->until), life_now()) &&
+	return !life_tick_is_over(READ_ONCE(half->until), now) &&
 	       READ_ONCE(half->in_ifindex) == ingress &&
 	       is_same_mac(pkt->eth->h_dest, half->in_mac) && pkt->bytes <= READ_ONCE(half->mtu) &&
 	       !(pkt->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
