@@ -5,12 +5,12 @@
  *
  * Readers. The kernel recycles an element of a preallocated hash at once, under
  * whoever still reads it. So a reader copies the translation, then compares the
- * element's key, which an insert writes first, and only then touches the packet.
+ * element's key and state, and only then touches the packet: an insert writes the
+ * key first, and an end has changed the state before.
  *
  * Writers. An end is a compare-and-swap of the state to XDNAT_DEAD; only who did
  * that deletes, and nobody brings a dead half back. Of two processors that make
- * the same flow both succeed: the second finds the first one's halves. The copy is
- * therefore also no good if the state is not what it was.
+ * the same flow both succeed: the second finds the first one's halves.
  */
 #ifndef XDNAT_FLOW_BPF_H
 #define XDNAT_FLOW_BPF_H
@@ -209,7 +209,7 @@ static __noinline bool flow_end(const struct tuple *tuple, const struct stored *
 		reply = other->half;
 	rule = bpf_map_lookup_elem(&xdnat_rules, &rule_id);
 	if (rule) {
-		__sync_fetch_and_add(&rule->flows_ended, 1);
+
 		half_add_totals(half, rule);
 		if (reply)
 			half_add_totals(reply, rule);
@@ -240,6 +240,30 @@ static __always_inline void flow_requested(const struct xdnat_flow_end *request,
 	tuple->proto = key->proto;
 }
 
+/* What a tool asks for: true if the flow is gone. */
+static __noinline bool flow_end_requested(const struct xdnat_flow_end *request)
+{
+	struct partner partner = {};
+	struct stored stored, other;
+	struct xdnat_half *reply;
+	struct tuple tuple = {};
+
+	flow_requested(request, &tuple);
+	if (!flow_find(&tuple, &stored))
+		return true;
+	/* Whoever ended it could not delete it: the kernel's hash was busy. */
+	if (READ_ONCE(stored.half->state) & XDNAT_DEAD) {
+		if (life_idle(stored.half, life_now()) > SWEEP_SLACK_TICKS * tick_jiffies)
+			flow_delete(&tuple);
+		return true;
+	}
+	reply = flow_find_partner(&stored, &tuple, &partner, &other);
+	if (!request->force &&
+	    !life_is_expired(stored.half, reply, tuple.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS))
+		return false;
+	return flow_end(&tuple, &stored, &partner, &other);
+}
+
 /* A flow in the making, in the scratch memory. */
 struct making {
 	struct tuple original; /* as the client's packets arrive */
@@ -264,16 +288,20 @@ _Static_assert(sizeof(struct making) <= SCRATCH_BYTES, "making");
 static __always_inline void half_prepare(const struct making *making, struct xdnat_half *half,
 					 __u8 direction)
 {
+	bool is_original = direction == XDNAT_ORIGINAL;
+	__u32 in_ifindex = is_original ? making->in_ifindex : making->hop.ifindex;
+	const struct xdnat_interface *interface = interface_get(in_ifindex);
+
 	half->rule = making->rule;
 	half->direction = direction;
 	half->until = making->now;
-	if (direction == XDNAT_ORIGINAL) {
+	if (interface)
+		half_set_ingress(half, in_ifindex, interface);
+	if (is_original) {
 		half->until += tick_jiffies;
-		half_set_ingress(half, making->in_ifindex);
 		half_set_hop(half, &making->hop);
 		half_set_rewrite(half, &making->original, &making->leaving);
 	} else {
-		half_set_ingress(half, making->hop.ifindex);
 		half_set_hop(half, &making->reply_hop);
 		half_set_rewrite(half, &making->reply, &making->reply_leaving);
 	}
@@ -391,6 +419,53 @@ static __noinline bool stored_copy(const struct stored *stored, const struct tup
 	}
 	barrier();
 	return stored_is(stored, tuple) && !(READ_ONCE(stored->half->state) & XDNAT_DEAD);
+}
+
+/*
+ * The half of an established flow whose packet this is, if there is nothing to
+ * decide about it, with a whole copy of its translation. NULL: the slow path's.
+ * What a call would push out of its register is asked before the lookup.
+ */
+static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, __u32 ingress,
+						     struct translation *to)
+{
+	__u32 now = life_now();
+	struct xdnat_half4 *half4;
+	struct xdnat_key4 key;
+	__u64 word;
+
+	packet_key4(pkt, &key);
+	half4 = bpf_map_lookup_elem(&xdnat_flows4, &key);
+	if (!half4)
+		return NULL;
+	word = half_word(&half4->half);
+	if (!life_is_settled(word) || !life_is_usual(&half4->half, pkt, ingress, now))
+		return NULL;
+	half_copy(&half4->half, to);
+	to->addrs[0] = half4->both;
+	barrier();
+	return half_word(&half4->half) == word && half4_is(half4, &key) ? &half4->half : NULL;
+}
+
+static __always_inline struct xdnat_half *flow_copy6(const struct packet *pkt, __u32 ingress,
+						     struct translation *to)
+{
+	__u32 now = life_now();
+	struct xdnat_half6 *half6;
+	struct xdnat_key6 key;
+	__u64 word;
+
+	packet_key6(pkt, &key);
+	half6 = bpf_map_lookup_elem(&xdnat_flows6, &key);
+	if (!half6)
+		return NULL;
+	word = half_word(&half6->half);
+	if (!life_is_settled(word) || !life_is_usual(&half6->half, pkt, ingress, now))
+		return NULL;
+	half_copy(&half6->half, to);
+	__builtin_memcpy(to->addrs, half6->src, sizeof(to->addrs));
+	barrier();
+	return half_word(&half6->half) == word && half6_is(half6, &key) ? &half6->half : NULL;
 }
 
 #endif

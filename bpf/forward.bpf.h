@@ -11,7 +11,8 @@
 #include "life.bpf.h"
 #include "rule.bpf.h"
 
-/* Where the packet in hand goes: the out-parameter of all that forwards. */
+/* Sends the packet as the stored half says, by the next hop given. Packet pointers
+ * stay valid; XDNAT_DROP_BUSY: the half changed hands. */
 static __noinline enum xdnat_reason forward_by(struct packet *pkt, const struct stored *stored,
 					       const struct tuple *tuple, const struct hop *hop,
 					       __u32 *out_ifindex)
@@ -138,9 +139,9 @@ static __always_inline enum xdnat_reason forward_check(const struct xdp_md *ctx,
 }
 
 /*
- * The next hop for a packet that is not on the fast path: the first packet of a
- * tick looks it up and writes it down for the others; the rest copy it, or look
- * it up for themselves while it is being written.
+ * The next hop for a packet that is not on the fast path: the first one after the
+ * half's tick has ended begins the next tick, looks the hop up and writes it down;
+ * the rest copy it, or look it up for themselves while it is being written.
  */
 static __noinline enum xdnat_reason forward_next_hop(struct xdp_md *ctx,
 						     const struct stored *stored,
@@ -190,7 +191,7 @@ static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct p
 	reason = forward_check(ctx, stored, partner, making);
 	if (reason)
 		return reason;
-	half_remember_ingress(half, ctx->ingress_ifindex, interface);
+	half_set_ingress(half, ctx->ingress_ifindex, interface);
 	life_advance(pkt, half, partner);
 
 	reason = forward_next_hop(ctx, stored, &making->original, life_is_refreshed(pkt, half),
@@ -266,92 +267,35 @@ static __noinline enum xdnat_reason forward_slow(struct xdp_md *ctx, __u32 *out_
 	return forward_find(ctx, &pkt, making, out_ifindex);
 }
 
-/* True if the packet, whole and without options, belongs to an established flow
- * and was rewritten. It decides nothing else. */
-static __always_inline bool forward_fast4(const struct xdp_md *ctx, struct packet *pkt,
-					  __u32 *out_ifindex)
-{
-	struct xdnat_half4 *half4;
-	struct xdnat_half *half;
-	struct translation to;
-	struct xdnat_key4 key;
-	__u32 ingress, now;
-	__u64 word;
-
-	packet_key4(pkt, &key);
-	/* What a call would push out of its register is asked before the lookup. */
-	ingress = ctx->ingress_ifindex;
-	now = life_now();
-	half4 = bpf_map_lookup_elem(&xdnat_flows4, &key);
-	if (!half4)
-		return false;
-	half = &half4->half;
-	word = half_word(half);
-	if (!life_is_settled(word) || !life_is_usual(half, pkt, ingress, now))
-		return false;
-	half_copy(half, &to);
-	to.addrs[0] = half4->both;
-	barrier();
-	if (half_word(half) != word || !half4_is(half4, &key))
-		return false;
-	half_count(half, pkt->bytes);
-	*out_ifindex = to.out_ifindex;
-	rewrite4(pkt, &to);
-	return true;
-}
-
-/* The same for IPv6. */
-static __always_inline bool forward_fast6(const struct xdp_md *ctx, struct packet *pkt,
-					  __u32 *out_ifindex)
-{
-	struct xdnat_half6 *half6;
-	struct xdnat_half *half;
-	struct translation to;
-	struct xdnat_key6 key;
-	__u32 ingress, now;
-	__u64 word;
-
-	packet_key6(pkt, &key);
-	/* What a call would push out of its register is asked before the lookup. */
-	ingress = ctx->ingress_ifindex;
-	now = life_now();
-	half6 = bpf_map_lookup_elem(&xdnat_flows6, &key);
-	if (!half6)
-		return false;
-	half = &half6->half;
-	word = half_word(half);
-	if (!life_is_settled(word) || !life_is_usual(half, pkt, ingress, now))
-		return false;
-	half_copy(half, &to);
-	__builtin_memcpy(to.addrs, half6->src, sizeof(to.addrs));
-	barrier();
-	if (half_word(half) != word || !half6_is(half6, &key))
-		return false;
-	half_count(half, pkt->bytes);
-	*out_ifindex = to.out_ifindex;
-	rewrite6(pkt, &to);
-	return true;
-}
-
-/* Not a reason: the fast path cannot tell. */
-#define FORWARD_SLOW XDNAT_REASON_MAX
-
-/* Forwards what is established, passes what can be nobody's; all else is for
- * forward_slow(). */
-static __always_inline enum xdnat_reason forward_fast(struct xdp_md *ctx, __u32 *out_ifindex)
+/*
+ * Decides what needs no deciding: an established packet is rewritten, what can be
+ * nobody's passes. False: a case for forward_slow().
+ */
+static __always_inline bool forward_fast(const struct xdp_md *ctx, enum xdnat_reason *reason,
+					 __u32 *out_ifindex)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct xdnat_half *half = NULL;
+	struct translation to;
 	struct packet pkt = {};
-	enum xdnat_reason reason = packet_parse(data, end, &pkt);
-	bool is_done = false;
 
-	if (reason)
-		return reason >= XDNAT_FIRST_DROP ? FORWARD_SLOW : reason;
-	if (pkt.ip4)
-		is_done = forward_fast4(ctx, &pkt, out_ifindex);
-	else if (pkt.ip6)
-		is_done = forward_fast6(ctx, &pkt, out_ifindex);
-	return is_done ? XDNAT_FORWARDED : FORWARD_SLOW;
+	*reason = packet_parse(data, end, &pkt);
+	if (*reason)
+		return *reason < XDNAT_FIRST_DROP;
+	if (pkt.ip4) {
+		half = flow_copy4(&pkt, ctx->ingress_ifindex, &to);
+		if (half)
+			rewrite4(&pkt, &to);
+	} else if (pkt.ip6) {
+		half = flow_copy6(&pkt, ctx->ingress_ifindex, &to);
+		if (half)
+			rewrite6(&pkt, &to);
+	}
+	if (!half)
+		return false;
+	half_count(half, pkt.bytes);
+	*out_ifindex = to.out_ifindex;
+	return true;
 }
 
 #endif

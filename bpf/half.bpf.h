@@ -45,13 +45,13 @@ static __always_inline void half_count(struct xdnat_half *half, __u32 bytes)
 	half->bytes += bytes;
 }
 
-static __always_inline void half_set_ingress(struct xdnat_half *half, __u32 ifindex)
+static __always_inline void half_set_ingress(struct xdnat_half *half, __u32 ifindex,
+					     const struct xdnat_interface *interface)
 {
-	const struct xdnat_interface *interface = interface_get(ifindex);
-
+	if (half->in_ifindex == ifindex && is_same_mac(half->in_mac, interface->mac))
+		return;
 	half->in_ifindex = ifindex;
-	if (interface)
-		__builtin_memcpy(half->in_mac, interface->mac, sizeof(half->in_mac));
+	__builtin_memcpy(half->in_mac, interface->mac, sizeof(half->in_mac));
 }
 
 static __always_inline void half_set_hop(struct xdnat_half *half, const struct hop *hop)
@@ -69,7 +69,6 @@ static __always_inline void half_set_rewrite(struct xdnat_half *half, const stru
 	__u32 addr_delta = rewrite_addr_delta(tuple, leaving);
 
 	half->l3_delta = csum_fold(addr_delta + rewrite_ttl_delta());
-	half->addr_delta = addr_delta;
 	half->l4_delta = csum_fold(addr_delta + rewrite_port_delta(tuple, leaving));
 	half->ports = leaving->ports;
 }
@@ -97,15 +96,6 @@ static __always_inline bool half_load_hop(const struct xdnat_half *half, struct 
 	hop->eth[1] = READ_ONCE(half->eth[1]);
 	hop->eth[2] = READ_ONCE(half->eth[2]);
 	return hop->mtu && !(version & 1) && READ_ONCE(half->version) == version;
-}
-
-static __always_inline void half_remember_ingress(struct xdnat_half *half, __u32 ingress,
-						  const struct xdnat_interface *interface)
-{
-	if (half->in_ifindex == ingress && is_same_mac(half->in_mac, interface->mac))
-		return;
-	half->in_ifindex = ingress;
-	__builtin_memcpy(half->in_mac, interface->mac, sizeof(half->in_mac));
 }
 
 static __always_inline void half_add_totals(const struct xdnat_half *half, struct xdnat_rule *rule)

@@ -13,8 +13,7 @@
  * that still found it alive is under way then. */
 #define SWEEP_SLACK_TICKS 2
 
-/* Jiffies, the low word. A half counts as idle from the end of its tick on, so an
- * idle one is no older than that for 24 days at 1000 Hz, whoever sweeps. */
+/* Jiffies, the low word: differences hold for 24 days at 1000 Hz. */
 static __always_inline __u32 life_now(void)
 {
 	return bpf_jiffies64();
@@ -116,7 +115,7 @@ static __always_inline void life_advance(const struct packet *pkt, struct xdnat_
 	}
 }
 
-/* half_word() of a half on the fast path: the version, unless a hop is written. */
+/* word: half_word(). True if on the fast path and no hop is being written. */
 static __always_inline bool life_is_settled(__u64 word)
 {
 	return (word >> 32) == XDNAT_SETTLED && !(word & 1);

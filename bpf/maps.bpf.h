@@ -84,7 +84,7 @@ struct {
 	__type(value, struct xdnat_counter);
 } xdnat_stats SEC(".maps");
 
-/* Mid-stream segments that made a flow in a tick. Best effort: processors may
+/* Mid-stream segments that made a flow since a window began. Best effort: processors may
  * lose an increment, the limit is then passed by that much. */
 struct pickups {
 	__u32 until; /* jiffies */

@@ -8,8 +8,8 @@
 #include "maps.bpf.h"
 #include "packet.bpf.h"
 
-/* Mid-stream segments a tick that may make a flow: state that was lost comes
- * back, a flood of stray segments does not fill the table. */
+/* Mid-stream segments in a window of tick_jiffies that may make a flow: state that
+ * was lost comes back, a flood of stray segments does not fill the table. */
 #define PICKUPS_PER_TICK 4096
 
 /* A listener of IPv4 is none of IPv6. */

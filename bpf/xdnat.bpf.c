@@ -27,8 +27,7 @@ static __always_inline int handle_packet(struct xdp_md *ctx)
 	enum xdnat_reason reason;
 	__u32 out_ifindex = 0;
 
-	reason = forward_fast(ctx, &out_ifindex);
-	if (reason == FORWARD_SLOW)
+	if (!forward_fast(ctx, &reason, &out_ifindex))
 		reason = forward_slow(ctx, &out_ifindex);
 	stats_count(reason, frame_bytes);
 	return verdict(ctx, reason, out_ifindex);
@@ -44,26 +43,6 @@ int xdnat_xdp(struct xdp_md *ctx)
 SEC("syscall")
 int xdnat_flow_end(struct xdnat_flow_end *request)
 {
-	struct partner partner = {};
-	struct tuple tuple = {};
-	struct stored stored, other;
-	struct xdnat_half *reply;
-
-	flow_requested(request, &tuple);
-
-	request->ended = 1;
-	if (!flow_find(&tuple, &stored))
-		return 0;
-	/* Whoever ended it could not delete it: the kernel's hash was busy. */
-	if (READ_ONCE(stored.half->state) & XDNAT_DEAD) {
-		if (life_idle(stored.half, life_now()) > SWEEP_SLACK_TICKS * tick_jiffies)
-			flow_delete(&tuple);
-		return 0;
-	}
-	request->ended = 0;
-	reply = flow_find_partner(&stored, &tuple, &partner, &other);
-	if (request->force ||
-	    life_is_expired(stored.half, reply, tuple.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS))
-		request->ended = flow_end(&tuple, &stored, &partner, &other);
+	request->ended = flow_end_requested(request);
 	return 0;
 }

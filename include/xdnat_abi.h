@@ -49,21 +49,21 @@ enum { XDNAT_ORIGINAL, XDNAT_REPLY, XDNAT_DIRECTIONS };
 struct xdnat_rule {
 	struct xdnat_addr target;
 	__be16 target_port;
-	__u8 is_v6;
-	__u8 pad;
+	__u8 pad[2];
 	__u32 id; /* its key: the kernel recycles elements under their readers */
 	__u64 flows_made;
-	__u64 flows_ended;
+
 	__u64 ended_packets[XDNAT_DIRECTIONS]; /* of flows that have ended */
 	__u64 ended_bytes[XDNAT_DIRECTIONS];
 };
-_Static_assert(sizeof(struct xdnat_rule) == 72, "xdnat_rule");
+_Static_assert(sizeof(struct xdnat_rule) == 64, "xdnat_rule");
 
 /* Value of xdnat_specs, key rule id: the rule in the CLI's grammar, canonical,
  * NUL-terminated. Only the tools read and write it. */
 struct xdnat_spec {
 	char text[XDNAT_SPEC_BYTES];
 };
+_Static_assert(sizeof(struct xdnat_spec) == 512, "xdnat_spec");
 
 /* Lifetimes: how long a flow may stay without a packet. */
 enum {
@@ -94,7 +94,8 @@ enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC };
 /* xdnat_interface.restore: what unload has to put back. */
 #define XDNAT_RESTORE_RXVLAN 1
 
-/* Value of xdnat_interfaces, key ifindex (__u32): the loaded interfaces. */
+/* Value of xdnat_interfaces, key ifindex (__u32): the loaded interfaces. Written
+ * by tools, the address followed by the daemon. */
 struct xdnat_interface {
 	__u8 mac[6]; /* the interface's own; frames to another address are not ours */
 	__u8 mode;
@@ -167,21 +168,21 @@ static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
  * Counters are best effort: two processors may lose an increment.
  */
 struct xdnat_half {
-	__u32 version;		 /* even; odd while out_ifindex, mtu and eth are written */
-	__u32 state;		 /* beside version: both are compared at once */
-	__u32 until;		 /* jiffies: when the tick of the last packet ends */
-	__u32 in_ifindex;	 /* where the last packet came in, and ... */
-	__u8 in_mac[6];		 /* ... that interface's address */
-	__sum16 l3_delta;	 /* RFC 1624 deltas: IPv4 header with TTL - 1 */
-	__sum16 l4_delta;	 /* addresses and ports: TCP and UDP */
-	__sum16 addr_delta;	 /* addresses alone: pseudo-header */
+	__u32 version;	  /* even; odd while out_ifindex, mtu and eth are written */
+	__u32 state;	  /* beside version: both are compared at once */
+	__u32 until;	  /* jiffies: when the tick of the last packet ends */
+	__u32 in_ifindex; /* where the last packet came in, and ... */
+	__u8 in_mac[6];	  /* ... that interface's address */
+	__sum16 l3_delta; /* RFC 1624 deltas: IPv4 header with TTL - 1 */
+	__sum16 l4_delta; /* addresses and ports: TCP and UDP */
+	__u16 pad2;
 	union xdnat_ports ports; /* what the packet leaves with */
 	__u32 out_ifindex;	 /* where the route led when it was last looked up */
 	__u16 mtu;		 /* of the way out, from the IP header on; 0: next hop unknown */
 	__u8 direction;		 /* XDNAT_ORIGINAL or XDNAT_REPLY */
 	__u8 pad;
 	__be32 eth[3]; /* both MACs, destination first, as they stand in the frame */
-	__u32 rule;
+	__u32 rule;    /* id of the rule that made it */
 	__u64 packets;
 	__u64 bytes; /* from the IP header on */
 };
@@ -205,6 +206,7 @@ struct xdnat_half4 {
 	};
 };
 _Static_assert(sizeof(struct xdnat_half4) == 96, "xdnat_half4");
+_Static_assert(__builtin_offsetof(struct xdnat_half4, key) == 0, "the key is first");
 
 struct xdnat_half6 {
 	struct xdnat_key6 key;
@@ -213,12 +215,14 @@ struct xdnat_half6 {
 	__be32 dst[4];
 };
 _Static_assert(sizeof(struct xdnat_half6) == 144, "xdnat_half6");
+_Static_assert(__builtin_offsetof(struct xdnat_half6, key) == 0, "the key is first");
 
 /* Context of the syscall program xdnat_clock: both clocks, read together. */
 struct xdnat_clock {
 	__u64 jiffies;
 	__u64 boot_ns; /* bpf_ktime_get_boot_ns */
 };
+_Static_assert(sizeof(struct xdnat_clock) == 16, "xdnat_clock");
 
 /* Context of the syscall program xdnat_flow_end, which frees a flow that has
  * expired or (force) any. */
@@ -228,6 +232,7 @@ struct xdnat_flow_end {
 	__u32 force;
 	__u32 ended; /* out: 1 if the flow is gone */
 };
+_Static_assert(sizeof(struct xdnat_flow_end) == 52, "xdnat_flow_end");
 
 /* What became of a packet. XDNAT_FORWARDED is also "no objection, go on". */
 enum xdnat_reason {
@@ -272,5 +277,6 @@ struct xdnat_counter {
 	__u64 packets;
 	__u64 bytes; /* whole frames */
 };
+_Static_assert(sizeof(struct xdnat_counter) == 16, "xdnat_counter");
 
 #endif

@@ -101,7 +101,6 @@ static void set_direction(struct store_flow *flow, const struct half *half)
 
 	flow->packets[direction] = half->half.packets;
 	flow->bytes[direction] = half->half.bytes;
-	flow->out_ifindex[direction] = half->half.out_ifindex;
 	flow->state |= half->half.state;
 }
 

@@ -76,7 +76,6 @@ static int fill_rule(struct bench_bpf *skeleton, uint32_t id, bool is_v6)
 	struct xdnat_rule rule = {
 		.target = addr_of(is_v6 ? target6 : target4, is_v6),
 		.target_port = htons(TARGET_PORT),
-		.is_v6 = is_v6,
 		.id = id,
 	};
 	int err = bpf_map__update_elem(skeleton->maps.xdnat_rules, &id, sizeof(id), &rule,
