@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # make            build/xdnat and build/xdnatd
 # make deps       what apt lacks for building and testing (root)
-# make check      unit tests, headers, format   · make check-prog, check-netns (root)
+# make check      unit tests, headers   · make check-prog, check-netns (root)
 # make bench      program time beside its floor (root)
 # V=1 shows commands, CLANG=clang-19 chooses the BPF compiler, WERROR=0 for packagers.
 
 B := build
-CC ?= gcc
+ifeq ($(origin CC),default)
+CC := gcc
+endif
 CLANG ?= clang
 BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PYTHON := /usr/bin/python3
@@ -26,20 +28,19 @@ CFLAGS ?= -O2 -g
 USER_CFLAGS = -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iuser -I$(B) \
 	-DXDNAT_VERSION='"$(VERSION)"' $(CFLAGS) $(shell pkg-config --cflags $(LIBS))
 USER_LIBS = $(shell pkg-config --libs $(LIBS))
-ARCH := $(shell uname -m | sed 's/x86_64/x86/;s/aarch64/arm64/')
-BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) -D__TARGET_ARCH_$(ARCH) \
+BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) \
 	-Iinclude -I/usr/include/$(shell uname -m)-linux-gnu
 VERSION := 0.1.0
 
-COMMON := addr attach clock confirm destination fail instance instance_daemon interface listener log netlink_event \
-	netlink_link netlink_neighbour netlink_request netlink_route nexthop offload out preflight reason rules_file \
-	spec spec_rule store store_flow store_rule sweep
-XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status cmd_rule \
-	cmd_rule_edit cmd_flow cmd_stats flow_filter host_port problem rule_record rule_set
+COMMON := addr attach clock confirm destination fail instance instance_daemon interface \
+	listener log netlink_event netlink_link netlink_neighbour netlink_request netlink_route \
+	nexthop offload out preflight reason rules_file spec spec_rule store store_flow store_rule \
+	sweep
+XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status \
+	cmd_rule cmd_rule_edit cmd_flow cmd_stats flow_filter host_port problem rule_record rule_set
 XDNATD := daemon follow
 UNIT := addr csum listener opt reason spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)
-HEADERS := $(wildcard bpf/*.bpf.h) $(wildcard user/*.h) include/xdnat_abi.h
 
 all: $(B)/xdnat $(B)/xdnatd
 
@@ -115,5 +116,8 @@ clean:
 	rm -rf $(B)
 
 -include $(wildcard $(B)/*.d $(B)/user/*.d $(B)/tests/*.d)
+ifneq ($(filter clean,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
 .PHONY: all bench check check-unit check-headers check-prog check-netns format deps install clean
 .DELETE_ON_ERROR:

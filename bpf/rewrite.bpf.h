@@ -90,7 +90,7 @@ static __always_inline __u32 rewrite_port_delta(const struct tuple *from, const 
  * value (RFC 1141 section 2): ~m + m' is the one's complement of that. */
 static __always_inline __u32 rewrite_ttl_delta(void)
 {
-	return (__u16)~bpf_htons(0x0100);
+	return csum_diff16(bpf_htons(0x0100), 0);
 }
 
 #endif
