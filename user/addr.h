@@ -27,7 +27,6 @@ struct xdnat_addr addr_from_v6(const void *v6); /* 16 bytes */
 /* 1..65535, decimal digits only. 0, or -EINVAL with fail() quoting the text. */
 int port_parse(const char *text, uint16_t *port_host);
 /* A whole decimal number within low..high; `what` names it in the message. */
-int number_parse(const char *text, const char *what, uint64_t low, uint64_t high,
-		 uint64_t *number);
+int number_parse(const char *text, const char *what, uint64_t low, uint64_t high, uint64_t *number);
 
 #endif

@@ -52,9 +52,9 @@ static const char exit_text[] =
 	"  1  failed\n"
 	"  2  the command line is wrong\n"
 	"  3  xdnat is not loaded\n"
-	"  4  no such rule or interface\n"
+	"  4  no such rule, flow or interface\n"
 	"  5  conflict: port taken, another XDP program, another network namespace\n"
-	"  6  invalid rule; nothing was changed\n"
+	"  6  invalid rule or configuration; nothing was changed\n"
 	"  7  not permitted, or the kernel lacks a feature\n";
 
 static const char files_text[] =

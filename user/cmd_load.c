@@ -18,11 +18,12 @@
 #include "log.h"
 #include "netlink.h"
 #include "nexthop.h"
+#include "out.h"
 #include "preflight.h"
 
-#define FLOWS_MAX 16777216
+#define FLOWS_MAX    16777216
 #define RAM_PER_FLOW 8192 /* a flow of each family takes a tenth of that */
-#define CONFIRM_MAX 86400
+#define CONFIRM_MAX  86400
 
 static struct {
 	const char *mode;
@@ -46,7 +47,8 @@ const struct opt cmd_load_options[] = {
 	 .number = &options.flows,
 	 .low = 64,
 	 .high = FLOWS_MAX,
-	 .help = "room for N flows of IPv4 and N of IPv6 (default 262144, less below 2 GiB of RAM)"},
+	 .help = "room for N flows of IPv4 and N of IPv6 (default 262144, less below 2 GiB of "
+		 "RAM)"},
 	{.name = "confirm",
 	 .type = OPT_NUMBER,
 	 .value = "SECONDS",
@@ -77,6 +79,7 @@ struct loading {
 	struct netlink_link *links; /* what to attach */
 	size_t count;
 	size_t attached; /* the first ones of them */
+	json_t *changes; /* what --json says of each interface, and people read */
 	uint8_t mode;
 	bool is_new;	 /* this call made the instance */
 	bool is_watched; /* this call started what undoes it */
@@ -157,8 +160,9 @@ static int open_instance(struct loading *loading)
 
 	if (!instance_is_loaded(loading->instance)) {
 		if (!loading->count)
-			return fail(-ENOTLOADED, "xdnat is not loaded (instance \"%s\"); type: "
-						 "xdnat load IFACE",
+			return fail(-ENOTLOADED,
+				    "xdnat is not loaded (instance \"%s\"); type: "
+				    "xdnat load IFACE",
 				    loading->instance->name);
 		confirm_cancel(loading->instance); /* of one whose pins were removed by hand */
 		err = attach_create(loading->instance,
@@ -171,8 +175,15 @@ static int open_instance(struct loading *loading)
 	return err ? err : check_kept(loading);
 }
 
+static void note_change(struct loading *loading, const char *name, uint8_t mode, const char *change)
+{
+	json_array_append_new(loading->changes,
+			      json_pack("{s:s, s:s, s:s}", "name", name, "mode",
+					interface_mode_name(mode), "change", change));
+}
+
 /* 1: already there in that mode, 0: not there. */
-static int is_loaded_so(const struct loading *loading, const struct netlink_link *link)
+static int is_loaded_so(struct loading *loading, const struct netlink_link *link)
 {
 	struct store_interface row;
 	int err = interface_find(loading->store, link->ifindex, &row);
@@ -182,7 +193,7 @@ static int is_loaded_so(const struct loading *loading, const struct netlink_link
 	if (strcmp(options.mode, "auto") && row.interface.mode != loading->mode)
 		return fail(-EEXIST, "%s is loaded in %s mode; type first: xdnat unload %s",
 			    link->name, interface_mode_name(row.interface.mode), link->name);
-	printf("%s: already loaded (%s)\n", link->name, interface_mode_name(row.interface.mode));
+	note_change(loading, link->name, row.interface.mode, "unchanged");
 	return 1;
 }
 
@@ -208,12 +219,38 @@ static int attach_all(struct loading *loading)
 	int err = 0;
 
 	while (!err && loading->attached < loading->count) {
-		err = interface_load(loading->instance, loading->store,
-				     &loading->links[loading->attached], loading->mode);
-		if (!err)
-			loading->attached++;
+		const struct netlink_link *link = &loading->links[loading->attached];
+
+		err = interface_load(loading->instance, loading->store, link, loading->mode);
+		if (err)
+			continue;
+		loading->attached++;
+		note_change(loading, link->name, loading->mode, "loaded");
 	}
 	return err;
+}
+
+static void note_again(const struct netlink_link *link, uint8_t mode, void *context)
+{
+	note_change(context, link->name, mode, "reattached");
+	preflight_warn(link, mode);
+}
+
+/* Every loaded interface: as it is, or attached again if it has lost its link. */
+static int attach_again(struct loading *loading)
+{
+	struct store_interface *rows = NULL;
+	size_t count = 0;
+	int err = store_interfaces(loading->store, &rows, &count);
+
+	for (size_t i = 0; !err && i < count; i++)
+		if (attach_is_attached(loading->instance, rows[i].ifindex))
+			note_change(loading, rows[i].interface.name, rows[i].interface.mode,
+				    "unchanged");
+	free(rows);
+	if (err)
+		return err;
+	return interface_reattach(loading->instance, loading->store, note_again, loading);
 }
 
 static void undo(struct loading *loading)
@@ -225,24 +262,59 @@ static void undo(struct loading *loading)
 	instance_remove_dirs(loading->instance);
 }
 
-static void report_again(const struct netlink_link *link, uint8_t mode)
+static const char *change_text(const json_t *record)
 {
-	printf("%s: attached again (%s)\n", link->name, interface_mode_name(mode));
-	preflight_warn(link, mode);
+	const char *change = json_string_value(json_object_get(record, "change"));
+
+	if (!strcmp(change, "unchanged"))
+		return "already loaded";
+	return strcmp(change, "reattached") ? change : "attached again";
 }
 
-static void report(const struct loading *loading)
+static void print_changes(const struct loading *loading)
 {
-	for (size_t i = 0; i < loading->count; i++) {
-		printf("%s: loaded (%s)\n", loading->links[i].name,
-		       interface_mode_name(loading->mode));
-		preflight_warn(&loading->links[i], loading->mode);
+	const json_t *record;
+	size_t i;
+
+	json_array_foreach(loading->changes, i, record)
+	{
+		printf("%s: %s (%s)\n", json_string_value(json_object_get(record, "name")),
+		       change_text(record), json_string_value(json_object_get(record, "mode")));
 	}
 	if (!loading->count && !options.no_daemon)
 		printf("daemon running, pid %d\n", (int)instance_daemon(loading->instance));
 	if (loading->is_watched)
 		printf("undone in %lu s unless you type: xdnat confirm\n",
 		       (unsigned long)options.confirm_sec);
+}
+
+static int print_json(const struct loading *loading)
+{
+	pid_t daemon = instance_daemon(loading->instance);
+	json_t *document = out_document("load");
+
+	json_object_set(document, "interfaces", loading->changes);
+	json_object_set_new(document, "daemon_pid", daemon ? json_integer(daemon) : json_null());
+	json_object_set_new(document, "confirm_sec",
+			    loading->is_watched ? json_integer((json_int_t)options.confirm_sec)
+						: json_null());
+	return out_json(document, false);
+}
+
+static int report(const struct cmd_context *context, const struct loading *loading)
+{
+	int err = 0;
+
+	if (context->json)
+		err = print_json(loading);
+	else if (!context->quiet)
+		print_changes(loading);
+	for (size_t i = 0; i < loading->count; i++)
+		preflight_warn(&loading->links[i], loading->mode);
+	if (options.confirm_sec && !loading->is_watched)
+		log_info("nothing was newly loaded, so nothing is pending: --confirm has nothing "
+			 "to undo");
+	return err;
 }
 
 /* From here on the load is undone if nobody confirms it. */
@@ -281,7 +353,7 @@ static int load(struct loading *loading)
 	if (!err && !options.no_daemon)
 		err = instance_start_daemon(loading->instance);
 	if (!err && loading->is_for_all)
-		err = interface_reattach(loading->instance, loading->store, report_again);
+		err = attach_again(loading);
 	if (err && loading->is_watched)
 		confirm_cancel(loading->instance);
 	return err;
@@ -293,6 +365,7 @@ int cmd_load(struct cmd_context *context, const char *const *words, size_t count
 		.instance = &context->instance,
 		.mode = XDNAT_MODE_NATIVE,
 		.is_for_all = !count,
+		.changes = json_array(),
 	};
 	int lock = -1, err;
 
@@ -314,8 +387,9 @@ int cmd_load(struct cmd_context *context, const char *const *words, size_t count
 	if (err)
 		undo(&loading);
 	else
-		report(&loading);
+		err = report(context, &loading);
 out:
+	json_decref(loading.changes);
 	store_close(loading.store);
 	if (lock >= 0)
 		close(lock);

@@ -44,11 +44,11 @@ static int print_json(const struct rule_set *set)
 static void print_commands(const struct instance *instance, const struct rule_set *set)
 {
 	bool is_default = strcmp(instance->name, "default") == 0;
-	char line[XDNAT_SPEC_BYTES];
+	char line[SPEC_COMMAND_BYTES];
 	size_t i;
 
 	for (i = 0; i < set->count; i++) {
-		spec_format(&set->rules[i].spec, line);
+		spec_format_command(&set->rules[i].spec, line);
 		printf("xdnat %s%s%srule add %s\n", is_default ? "" : "--instance ",
 		       is_default ? "" : instance->name, is_default ? "" : " ", line);
 	}

@@ -136,18 +136,12 @@ static int tell(const struct cmd_context *context, const char *change, const str
 	return 0;
 }
 
-/* Names made from listeners may hold what a shell would expand. */
-static const char *quote(const char *name)
-{
-	return strpbrk(name, "*[]") ? "'" : "";
-}
-
 /* What is there already of the rule: itself (its id), or what forbids it. */
 static int find_conflict(const struct rule_set *set, const struct spec *spec, uint32_t *id)
 {
 	char text[SPEC_LISTENER_BYTES];
 	const struct spec *other;
-	const char *mark;
+	char name[SPEC_QUOTED_BYTES(SPEC_NAME_BYTES)];
 	size_t i;
 
 	*id = 0;
@@ -157,13 +151,13 @@ static int find_conflict(const struct rule_set *set, const struct spec *spec, ui
 			*id = set->rules[i].id;
 			continue;
 		}
-		mark = quote(other->name);
 		spec_format_target(other, text);
 		if (spec_same_listener(other, spec))
 			return fail(-EEXIST,
 				    "port %u is already forwarded by rule %s to %s; "
-				    "delete it first: xdnat rule del %s%s%s",
-				    spec->port_host, other->name, text, mark, other->name, mark);
+				    "delete it first: xdnat rule del %s",
+				    spec->port_host, other->name, text,
+				    spec_quote(other->name, name));
 		if (strcmp(other->name, spec->name) == 0)
 			return fail(-EEXIST,
 				    "the name %s is that of the rule to %s; give another with "

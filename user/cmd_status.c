@@ -23,17 +23,11 @@
 static json_t *interface_record(const struct instance *instance, const struct store_interface *row)
 {
 	bool is_attached = attach_is_attached(instance, row->ifindex);
-	json_t *record;
+	bool is_rxvlan_off = row->interface.restore & XDNAT_RESTORE_RXVLAN;
 
-	record = json_pack("{s:s, s:I, s:s, s:b}", "name", row->interface.name, "ifindex",
-			   (json_int_t)row->ifindex, "mode",
-			   interface_mode_name(row->interface.mode), "attached", (int)is_attached);
-	if (row->interface.restore & XDNAT_RESTORE_RXVLAN)
-		json_object_set_new(record, "note",
-				    json_string("rx VLAN offload is off until unload"));
-	if (!is_attached)
-		json_object_set_new(record, "note", json_string("not attached: see xdnat load"));
-	return record;
+	return json_pack("{s:s, s:I, s:s, s:b, s:b}", "name", row->interface.name, "ifindex",
+			 (json_int_t)row->ifindex, "mode", interface_mode_name(row->interface.mode),
+			 "attached", (int)is_attached, "rxvlan_off", (int)is_rxvlan_off);
 }
 
 static int put_interfaces(json_t *document, const struct instance *instance,
@@ -125,19 +119,29 @@ static const char *string(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key)) ?: "";
 }
 
+static bool flag(const json_t *object, const char *key)
+{
+	return json_is_true(json_object_get(object, key));
+}
+
+static const char *interface_note(const json_t *row)
+{
+	if (!flag(row, "attached"))
+		return ", not attached: see xdnat load";
+	return flag(row, "rxvlan_off") ? ", attached, rx VLAN offload is off until unload"
+				       : ", attached";
+}
+
 static void print_interfaces(const json_t *document)
 {
 	const json_t *row;
-	const char *note;
 	size_t i;
 
 	json_array_foreach(json_object_get(document, "interfaces"), i, row)
 	{
-		note = string(row, "note");
-		printf(LABEL " %s (%" JSON_INTEGER_FORMAT ") %s%s%s%s\n", i ? "" : "interfaces",
+		printf(LABEL " %s (%" JSON_INTEGER_FORMAT ") %s%s\n", i ? "" : "interfaces",
 		       string(row, "name"), number(row, "ifindex"), string(row, "mode"),
-		       json_is_true(json_object_get(row, "attached")) ? ", attached" : "",
-		       *note ? ", " : "", note);
+		       interface_note(row));
 	}
 }
 

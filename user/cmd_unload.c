@@ -16,15 +16,13 @@
 #include "listener.h"
 #include "log.h"
 #include "nexthop.h"
+#include "out.h"
 #include "rules_file.h"
 
 static bool all;
 
 const struct opt cmd_unload_options[] = {
-	{.name = "all",
-	 .type = OPT_FLAG,
-	 .flag = &all,
-	 .help = "every interface of the instance"},
+	{.name = "all", .type = OPT_FLAG, .flag = &all, .help = "every interface of the instance"},
 	{},
 };
 
@@ -62,13 +60,15 @@ static int mark_rows(const char *const *words, size_t word_count,
 
 /* One call of unload. */
 struct unloading {
+	const struct cmd_context *context;
 	const struct instance *instance;
 	struct store *store;
 	struct store_interface *rows;
 	bool *marked; /* as rows: what is to go */
 	size_t count;
-	bool is_damaged; /* the pins are not all there, or of another build */
-	bool is_home;	 /* in the instance's network namespace: can restore what it changed */
+	json_t *unloaded; /* names */
+	bool is_damaged;  /* the pins are not all there, or of another build */
+	bool is_home;	  /* in the instance's network namespace: can restore what it changed */
 };
 
 /* --all takes whatever there is: what is left of a load that died, too. */
@@ -114,6 +114,12 @@ static int check_netns(struct unloading *unloading)
 	return err;
 }
 
+/* Said as it happens: another may fail. */
+static bool has_text(const struct unloading *unloading)
+{
+	return !unloading->context->json && !unloading->context->quiet;
+}
+
 /* The last interface is off: nothing of the instance stays. */
 static void end_instance(const struct unloading *unloading)
 {
@@ -127,7 +133,7 @@ static void end_instance(const struct unloading *unloading)
 	attach_destroy(instance);
 	rules_file_remove(instance);
 	instance_remove_dirs(instance);
-	if (unloading->is_damaged)
+	if (unloading->is_damaged && has_text(unloading))
 		printf("removed what was left of instance %s\n", instance->name);
 }
 
@@ -140,8 +146,18 @@ static int unload_row(const struct unloading *unloading, const struct store_inte
 		err = interface_unload(unloading->instance, unloading->store, row->ifindex);
 	if (err)
 		return fail(err, "cannot detach from %s: %s", name, strerror(-err));
-	printf("%s: unloaded\n", name);
+	json_array_append_new(unloading->unloaded, json_string(name));
+	if (has_text(unloading))
+		printf("%s: unloaded\n", name);
 	return 0;
+}
+
+static int print_json(const struct unloading *unloading)
+{
+	json_t *document = out_document("unload");
+
+	json_object_set(document, "interfaces", unloading->unloaded);
+	return out_json(document, false);
 }
 
 static int unload_marked(const struct unloading *unloading)
@@ -165,12 +181,15 @@ static int unload_marked(const struct unloading *unloading)
 
 int cmd_unload(struct cmd_context *context, const char *const *words, size_t count)
 {
-	struct unloading unloading = {.instance = &context->instance};
+	struct unloading unloading = {
+		.context = context,
+		.instance = &context->instance,
+	};
 	int lock, err;
 
 	if (all == (count > 0))
-		return fail(-EUSAGE, all ? "--all names every interface; leave the others away" :
-					   "unload which interface? type: xdnat unload IFACE, or "
+		return fail(-EUSAGE, all ? "--all names every interface; leave the others away"
+					 : "unload which interface? type: xdnat unload IFACE, or "
 					   "xdnat unload --all");
 	lock = instance_lock(&context->instance);
 	if (lock < 0)
@@ -180,13 +199,17 @@ int cmd_unload(struct cmd_context *context, const char *const *words, size_t cou
 		err = check_netns(&unloading);
 	if (err)
 		goto out;
+	unloading.unloaded = json_array();
 	unloading.marked = calloc(unloading.count + 1, sizeof(*unloading.marked));
 	err = unloading.marked
 		      ? mark_rows(words, count, unloading.rows, unloading.count, unloading.marked)
 		      : fail(-ENOMEM, "no memory");
 	if (!err)
 		err = unload_marked(&unloading);
+	if (!err && context->json)
+		err = print_json(&unloading);
 out:
+	json_decref(unloading.unloaded);
 	free(unloading.marked);
 	free(unloading.rows);
 	store_close(unloading.store);

@@ -20,7 +20,7 @@
 
 #include "fail.h"
 
-#define POLL_MS 100
+#define POLL_MS	   100
 #define UNDO_WORDS 5 /* xdnat --instance NAME unload … NULL */
 
 static void confirm_path(const struct instance *instance, char *path)

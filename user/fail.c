@@ -45,3 +45,31 @@ const char *fail_text(void)
 {
 	return message;
 }
+
+int fail_exit_code(int err)
+{
+	switch (-err) {
+	case 0:
+		return 0;
+	case EUSAGE:
+		return 2;
+	case ENOTLOADED:
+		return 3;
+	case ENOENT:
+	case ENODEV:
+		return 4;
+	case EEXIST:
+	case EBUSY:
+	case EADDRINUSE:
+		return 5;
+	case EINVAL:
+		return 6;
+	case EPERM:
+	case EACCES:
+	case ENOSYS:
+	case EOPNOTSUPP:
+		return 7;
+	default:
+		return 1;
+	}
+}

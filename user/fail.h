@@ -2,19 +2,19 @@
 /*
  * Errors on their way up. A lower file that cannot go on says why in the user's
  * words, once, and returns a negative errno; the command adds what it was doing;
- * main prints the line and turns the errno into the exit code. Not thread-safe.
+ * main prints the line and exits with the errno's exit code. Not thread-safe.
  */
 #ifndef XDNAT_FAIL_H
 #define XDNAT_FAIL_H
 
 #include <errno.h>
 
-/* The errno values that main turns into exit codes (DESIGN.md section 4). */
-#define EUSAGE EBADRQC      /* 2: the command line is wrong */
+/* The errno values that have exit codes of their own (DESIGN.md section 4). */
+#define EUSAGE	   EBADRQC  /* 2: the command line is wrong */
 #define ENOTLOADED ENOTCONN /* 3 */
 /* ENOENT, ENODEV: 4 no such rule, flow, interface
  * EEXIST, EBUSY: 5 conflict
- * EINVAL: 6 invalid rule
+ * EINVAL: 6 invalid rule or configuration
  * EPERM, EACCES, ENOSYS, EOPNOTSUPP: 7 permission or missing kernel feature
  * others: 1 */
 
@@ -24,5 +24,7 @@ int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)))
 int fail_while(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The remembered message, "" if there is none. */
 const char *fail_text(void);
+/* The table above; err is 0 or negative. */
+int fail_exit_code(int err);
 
 #endif

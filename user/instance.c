@@ -140,7 +140,8 @@ int instance_make_run_dir(const struct instance *instance)
 	return 0;
 }
 
-int instance_make_dirs(const struct instance *instance)
+/* The directories above pin_dir and in /run. */
+static int make_dirs(const struct instance *instance)
 {
 	char parent[PATH_MAX];
 	int err;
@@ -185,7 +186,7 @@ int instance_try_lock(const struct instance *instance)
 	descriptor = open(pin_parent(instance, parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (descriptor < 0 && errno == ENOENT)
 		return fail(-ENOTLOADED,
-			    "instance %s is not loaded; load it with: xdnat load IFACE",
+			    "xdnat is not loaded (instance \"%s\"); type: xdnat load IFACE",
 			    instance->name);
 	if (descriptor < 0)
 		return fail(-errno, "cannot open %s: %s", parent, strerror(errno));
@@ -223,11 +224,11 @@ int instance_make_and_lock(const struct instance *instance)
 	int result = -ENOTLOADED;
 
 	for (int tries = 0; result == -ENOTLOADED && tries < MAKE_TRIES; tries++) {
-		result = instance_make_dirs(instance);
+		result = make_dirs(instance);
 		if (!result)
 			result = instance_lock(instance);
 	}
 	if (result >= 0)
-		instance_make_dirs(instance); /* an unload may have taken some of them */
+		make_dirs(instance); /* an unload may have taken some of them */
 	return result;
 }

@@ -29,11 +29,10 @@ bool instance_is_loaded(const struct instance *instance);
 /* bpffs is mounted at XDNAT_BPFFS, or is mounted now; in a private mount
  * namespace (`ip netns exec`) it would vanish with the caller: refused. */
 int instance_need_bpffs(void);
-/* Make and remove the directories above pin_dir and in /run; root only (0700).
- * pin_dir itself appears with the pins in it: attach_create(). Remove also takes
- * the roots if they are empty then. */
-int instance_make_dirs(const struct instance *instance);
-int instance_make_run_dir(const struct instance *instance); /* only that in /run */
+/* Makes the directory in /run; root only (0700), as those above pin_dir, which
+ * instance_make_and_lock() makes too. pin_dir itself appears with the pins in it:
+ * attach_create(). Remove takes all of them, and the roots if they are empty then. */
+int instance_make_run_dir(const struct instance *instance);
 void instance_remove_dirs(const struct instance *instance);
 
 /* Takes the lock that serialises changes to an instance (flock on the directory

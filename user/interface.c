@@ -128,7 +128,8 @@ static const struct netlink_link *find_link(uint32_t ifindex, const struct netli
 }
 
 int interface_reattach(const struct instance *instance, struct store *store,
-		       void (*done)(const struct netlink_link *link, uint8_t mode))
+		       void (*done)(const struct netlink_link *link, uint8_t mode, void *context),
+		       void *context)
 {
 	struct store_interface *rows = NULL;
 	struct netlink_link *links = NULL;
@@ -144,7 +145,7 @@ int interface_reattach(const struct instance *instance, struct store *store,
 			continue;
 		err = interface_load(instance, store, link, rows[i].interface.mode);
 		if (!err)
-			done(link, rows[i].interface.mode);
+			done(link, rows[i].interface.mode, context);
 	}
 	free(rows);
 	free(links);

@@ -23,9 +23,10 @@ int interface_load(const struct instance *instance, struct store *store,
 /* Detaches and restores; 0 also if the interface is gone. */
 int interface_unload(const struct instance *instance, struct store *store, uint32_t ifindex);
 /* Attaches the interfaces that are loaded and not attached, each in its mode, and
- * calls done() for each. */
+ * calls done(link, mode, context) for each. */
 int interface_reattach(const struct instance *instance, struct store *store,
-		       void (*done)(const struct netlink_link *link, uint8_t mode));
+		       void (*done)(const struct netlink_link *link, uint8_t mode, void *context),
+		       void *context);
 /* Lets go of interfaces that are no more: deleted, perhaps made anew since. */
 int interface_prune(const struct instance *instance, struct store *store);
 

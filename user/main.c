@@ -13,34 +13,6 @@
 #include "fail.h"
 #include "log.h"
 
-static int exit_code(int err)
-{
-	switch (-err) {
-	case 0:
-		return 0;
-	case EUSAGE:
-		return 2;
-	case ENOTLOADED:
-		return 3;
-	case ENOENT:
-	case ENODEV:
-		return 4;
-	case EEXIST:
-	case EBUSY:
-	case EADDRINUSE:
-		return 5;
-	case EINVAL:
-		return 6;
-	case EPERM:
-	case EACCES:
-	case ENOSYS:
-	case EOPNOTSUPP:
-		return 7;
-	default:
-		return 1;
-	}
-}
-
 static int run(const char **words, size_t count, const struct cmd **cmd)
 {
 	struct cmd_context context = {};
@@ -104,5 +76,5 @@ int main(int argc, char **argv)
 		err = err ?: fail(-EIO, "cannot write to standard output");
 	if (err)
 		report(err, cmd);
-	return exit_code(err);
+	return fail_exit_code(err);
 }

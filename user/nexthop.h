@@ -7,7 +7,6 @@
 #define XDNAT_NEXTHOP_H
 
 #include "netlink.h"
-#include "spec.h"
 #include "store.h"
 
 /* Makes the target's next hop resolved and waits up to timeout_ms for it.

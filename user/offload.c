@@ -16,8 +16,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DRIVER_BYTES 32
-
 static int ethtool(const char *interface, void *command)
 {
 	struct ifreq request = {.ifr_data = command};
@@ -75,16 +73,6 @@ int offload_rxvlan_on(const char *interface)
 	int changed = set_rxvlan(interface, true);
 
 	return changed < 0 ? changed : 0;
-}
-
-void offload_driver(const char *interface, char *driver)
-{
-	struct ethtool_drvinfo info = {.cmd = ETHTOOL_GDRVINFO};
-
-	_Static_assert(sizeof(info.driver) == DRIVER_BYTES, "driver's name");
-	if (ethtool(interface, &info))
-		info.driver[0] = '\0';
-	snprintf(driver, DRIVER_BYTES, "%.*s", DRIVER_BYTES - 1, info.driver);
 }
 
 bool offload_has_lro(const char *interface)

@@ -11,8 +11,6 @@
  * on and is off now, 0 if it was off, -errno if it cannot be changed. */
 int offload_rxvlan_off(const char *interface);
 int offload_rxvlan_on(const char *interface);
-/* The driver's name ("veth", "virtio_net"), "" if it tells none. 32 bytes. */
-void offload_driver(const char *interface, char *driver);
 /* True if large receive offload is on. */
 bool offload_has_lro(const char *interface);
 

@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 struct out_column {
-	const char *key;   /* member of the record; missing or null prints "-" */
+	const char *key; /* member of the record; missing or null prints "-" */
 	const char *title;
-	bool right;        /* numbers */
+	bool right; /* numbers */
 };
 
 /* An object that starts with {"version": 1, "kind": kind}. */

@@ -249,8 +249,8 @@ void problem_of_rule(const struct problem_view *view, const struct store_rule *r
 	judge_target(view, &rule->spec.target, problems);
 }
 
-void problem_of_interfaces(const struct instance *instance, const struct problem_view *view,
-			   json_t *problems)
+static void judge_interfaces(const struct instance *instance, const struct problem_view *view,
+			     json_t *problems)
 {
 	const struct store_interface *row;
 	size_t i;
@@ -265,7 +265,7 @@ void problem_of_interfaces(const struct instance *instance, const struct problem
 	}
 }
 
-void problem_of_daemon(const struct instance *instance, json_t *problems)
+static void judge_daemon(const struct instance *instance, json_t *problems)
 {
 	if (!instance_daemon(instance))
 		add(problems, "no_daemon",
@@ -273,7 +273,8 @@ void problem_of_daemon(const struct instance *instance, json_t *problems)
 		    "flows not freed; type: xdnat load");
 }
 
-int problem_of_counters(const struct store *store, json_t *problems)
+/* Packets dropped since load, one record a reason. */
+static int judge_counters(const struct store *store, json_t *problems)
 {
 	struct xdnat_counter counters[XDNAT_REASON_MAX];
 	int reason;
@@ -301,14 +302,14 @@ int problem_of_instance(const struct instance *instance, const struct store *sto
 	err = problem_view_read(store, &view);
 	if (err)
 		goto out;
-	problem_of_daemon(instance, problems);
-	problem_of_interfaces(instance, &view, problems);
+	judge_daemon(instance, problems);
+	judge_interfaces(instance, &view, problems);
 	if (interface_need_netns(instance, store))
 		add(problems, "other_netns", "rules are not judged: %s", fail_text());
 	else
 		for (i = 0; i < set->count && i < RULES_JUDGED; i++)
 			problem_of_rule(&view, &set->rules[i], problems);
-	err = problem_of_counters(store, problems);
+	err = judge_counters(store, problems);
 out:
 	problem_view_free(&view);
 	return err;

@@ -29,12 +29,7 @@ void problem_view_free(struct problem_view *view); /* accepts {} */
  * The caller is in the instance's network namespace, or rules are not judged. */
 void problem_of_rule(const struct problem_view *view, const struct store_rule *rule,
 		     json_t *problems);
-void problem_of_interfaces(const struct instance *instance, const struct problem_view *view,
-			   json_t *problems);
-void problem_of_daemon(const struct instance *instance, json_t *problems);
-/* Packets dropped since load, one record a reason. */
-int problem_of_counters(const struct store *store, json_t *problems);
-/* All of these. */
+/* All rules, interfaces, the daemon and what was dropped. */
 int problem_of_instance(const struct instance *instance, const struct store *store,
 			const struct rule_set *set, json_t *problems);
 

@@ -166,45 +166,66 @@ append(char *line, size_t size, size_t *used, const char *format, ...)
 	va_end(args);
 }
 
-/* As a word that a shell and take_word() read as text. */
-static void append_quoted(char *line, size_t size, size_t *used, const char *text)
+char *spec_quote(const char *text, char *quoted)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 				    "0123456789-_.,:/+@%=";
+	char *out = quoted;
 
-	if (!text[strspn(text, plain)]) {
-		append(line, size, used, "%s", text);
-		return;
-	}
-	append(line, size, used, "'");
+	if (!text[strspn(text, plain)])
+		return strcpy(quoted, text);
+	*out++ = '\'';
 	for (; *text; text++)
-		append(line, size, used, *text == '\'' ? "'\\''" : "%c", *text);
-	append(line, size, used, "'");
+		if (*text == '\'')
+			out = stpcpy(out, "'\\''");
+		else
+			*out++ = *text;
+	strcpy(out, "'");
+	return quoted;
+}
+
+/* What stands before the port, "" for nothing; text has ADDR_TEXT_BYTES. */
+static const char *bind_text(const struct spec *spec, char *text)
+{
+	if (spec->bind == SPEC_BIND_ADDRESS)
+		return addr_format(&spec->bind_addr, true, text);
+	if (spec->bind == SPEC_BIND_INTERFACE)
+		return spec->bind_interface;
+	return spec->bind == SPEC_BIND_ALL ? "*" : "";
+}
+
+/* The rule itself: for a shell as one word, else only what take_word() would read
+ * otherwise stands in quotes. */
+static void append_rule(const struct spec *spec, bool for_shell, char *line, size_t size,
+			size_t *used)
+{
+	char addr[ADDR_TEXT_BYTES], target[SPEC_LISTENER_BYTES];
+	char interface[SPEC_QUOTED_BYTES(XDNAT_IFNAME_BYTES)];
+	char word[sizeof(interface) + sizeof(addr) + sizeof(target) + 16];
+	char quoted[SPEC_QUOTED_BYTES(sizeof(word))];
+	const char *bind = bind_text(spec, addr);
+
+	if (spec->bind == SPEC_BIND_INTERFACE && !for_shell)
+		bind = spec_quote(bind, interface);
+	spec_format_target(spec, target);
+	snprintf(word, sizeof(word), "%s%s%u:%s/%s", bind, *bind ? ":" : "", spec->port_host,
+		 target, proto_name(spec));
+	append(line, size, used, "%s", for_shell ? spec_quote(word, quoted) : word);
 }
 
 /* Returns the length of the whole line, also if it is size or more. */
-static size_t format_line(const struct spec *spec, char *line, size_t size)
+static size_t format_line(const struct spec *spec, bool for_shell, char *line, size_t size)
 {
+	char quoted[SPEC_QUOTED_BYTES(SPEC_COMMENT_BYTES)];
 	char text[SPEC_LISTENER_BYTES];
 	size_t used = 0;
 
-	if (spec->bind == SPEC_BIND_ADDRESS)
-		append(line, size, &used, "%s:", addr_format(&spec->bind_addr, true, text));
-	if (spec->bind == SPEC_BIND_ALL)
-		append(line, size, &used, "*:");
-	if (spec->bind == SPEC_BIND_INTERFACE) {
-		append_quoted(line, size, &used, spec->bind_interface);
-		append(line, size, &used, ":");
-	}
-	spec_format_target(spec, text);
-	append(line, size, &used, "%u:%s/%s", spec->port_host, text, proto_name(spec));
+	append_rule(spec, for_shell, line, size, &used);
 	spec_format_listener(spec, text);
 	if (strcmp(spec->name, text))
 		append(line, size, &used, " name=%s", spec->name);
-	if (*spec->comment) {
-		append(line, size, &used, " comment=");
-		append_quoted(line, size, &used, spec->comment);
-	}
+	if (*spec->comment)
+		append(line, size, &used, " comment=%s", spec_quote(spec->comment, quoted));
 	return used;
 }
 
@@ -245,7 +266,7 @@ static int parse_words(const char *const *words, size_t count, struct spec *spec
 	if (!*spec->name)
 		spec_format_listener(spec, spec->name);
 	/* Nothing else makes a line too long; and it costs as much as all the rest. */
-	if (*spec->comment && format_line(spec, NULL, 0) >= XDNAT_SPEC_BYTES)
+	if (*spec->comment && format_line(spec, false, NULL, 0) >= XDNAT_SPEC_BYTES)
 		return fail(-EINVAL,
 			    "the rule is longer than %d bytes with its quotes: shorten "
 			    "the comment",
@@ -278,20 +299,19 @@ int spec_parse(const char *const *words, size_t count, struct spec *spec)
 
 void spec_format(const struct spec *spec, char *line)
 {
-	format_line(spec, line, XDNAT_SPEC_BYTES);
+	format_line(spec, false, line, XDNAT_SPEC_BYTES);
+}
+
+void spec_format_command(const struct spec *spec, char *line)
+{
+	format_line(spec, true, line, SPEC_COMMAND_BYTES);
 }
 
 void spec_format_listener(const struct spec *spec, char *text)
 {
 	char addr[ADDR_TEXT_BYTES];
-	const char *bind = "";
+	const char *bind = bind_text(spec, addr);
 
-	if (spec->bind == SPEC_BIND_ADDRESS)
-		bind = addr_format(&spec->bind_addr, true, addr);
-	else if (spec->bind == SPEC_BIND_INTERFACE)
-		bind = spec->bind_interface;
-	else if (spec->bind == SPEC_BIND_ALL)
-		bind = "*";
 	/* Without an address it is the target that says which family it listens in. */
 	snprintf(text, SPEC_LISTENER_BYTES, "%s%s%u/%s%s", bind, *bind ? ":" : "", spec->port_host,
 		 proto_name(spec),

@@ -13,13 +13,16 @@
 
 #include "xdnat_abi.h"
 
-#define SPEC_NAME_BYTES 64    /* with NUL */
-#define SPEC_COMMENT_BYTES 129 /* with NUL */
-#define SPEC_LISTENER_BYTES 80 /* "[v6]:65535/tcp" or "ifname:65535/tcp" and NUL */
+#define SPEC_NAME_BYTES	    64	/* with NUL */
+#define SPEC_COMMENT_BYTES  129 /* with NUL */
+#define SPEC_LISTENER_BYTES 80	/* "[v6]:65535/tcp" or "ifname:65535/tcp" and NUL */
+#define SPEC_COMMAND_BYTES  (XDNAT_SPEC_BYTES + 2)
+/* A text of so many bytes with NUL, when spec_quote() has had it. */
+#define SPEC_QUOTED_BYTES(bytes) (4 * (bytes) + 2)
 
 enum spec_bind {
-	SPEC_BIND_DEFAULT,   /* omitted: loaded interfaces with a default route */
-	SPEC_BIND_ALL,       /* "*": all loaded interfaces */
+	SPEC_BIND_DEFAULT, /* omitted: loaded interfaces with a default route */
+	SPEC_BIND_ALL,	   /* "*": all loaded interfaces */
 	SPEC_BIND_ADDRESS,
 	SPEC_BIND_INTERFACE,
 };
@@ -44,6 +47,11 @@ int spec_parse(const char *const *words, size_t count, struct spec *spec);
 int spec_parse_line(const char *line, struct spec *spec);
 /* Canonical line, XDNAT_SPEC_BYTES at most; spec_parse_line() gives the same back. */
 void spec_format(const struct spec *spec, char *line);
+/* The same with the rule as one word that a shell leaves alone; SPEC_COMMAND_BYTES. */
+void spec_format_command(const struct spec *spec, char *line);
+/* text as a word that a shell and spec_parse_line() read as text, in quotes if it
+ * needs them; quoted has SPEC_QUOTED_BYTES(sizeof text). Returns quoted. */
+char *spec_quote(const char *text, char *quoted);
 /* "203.0.113.7:8080/tcp", "eth0:80/udp", "*:80/tcp", "80/tcp" without BIND;
  * "80/tcp6" if it has no address and an IPv6 target. */
 void spec_format_listener(const struct spec *spec, char *text);

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,17 @@ static const char *const program_names[STORE_PROGRAMS] = {
 	[STORE_CLOCK] = "xdnat_clock",
 };
 
+int store_fail(int err, const char *what, ...)
+{
+	char text[PATH_MAX];
+	va_list args;
+
+	va_start(args, what);
+	vsnprintf(text, sizeof(text), what, args);
+	va_end(args);
+	return fail(err == -EPERM || err == -EACCES ? err : -EIO, "%s: %s", text, strerror(-err));
+}
+
 static int fail_not_loaded(const struct instance *instance)
 {
 	return fail(-ENOTLOADED, "xdnat is not loaded (instance \"%s\"); type: xdnat load IFACE",
@@ -52,7 +64,7 @@ static int fail_open(const struct instance *instance, const char *pin, int err)
 			    instance->name, instance->pin_dir, pin);
 	if (err == -ENOENT || err == -ENOTDIR)
 		return fail_not_loaded(instance);
-	return fail(err, "cannot open %s/%s: %s", instance->pin_dir, pin, strerror(-err));
+	return store_fail(err, "cannot open %s/%s", instance->pin_dir, pin);
 }
 
 static int open_pin(const struct instance *instance, const char *name)
@@ -72,10 +84,12 @@ static int check_map(const struct instance *instance, const struct store *store,
 	int err = bpf_obj_get_info_by_fd(store->maps[map], &info, &length);
 
 	if (err)
-		return fail(err, "cannot look at %s/%s: %s", instance->pin_dir, map_table[map].name,
-			    strerror(-err));
-	if (info.key_size != map_table[map].key_bytes || info.value_size != map_table[map].value_bytes)
-		return fail(-EBUSY, "%s/%s is not a map of this build of xdnat; type: xdnat unload --all",
+		return store_fail(err, "cannot look at %s/%s", instance->pin_dir,
+				  map_table[map].name);
+	if (info.key_size != map_table[map].key_bytes ||
+	    info.value_size != map_table[map].value_bytes)
+		return fail(-EBUSY,
+			    "%s/%s is not a map of this build of xdnat; type: xdnat unload --all",
 			    instance->pin_dir, map_table[map].name);
 	return 0;
 }
@@ -224,7 +238,8 @@ int store_map_each(int map, struct store_entry_sizes sizes,
 			continue;
 		}
 		ended = err == -ENOENT;
-		err = ended ? 0 : err;
+		if (err)
+			err = ended ? 0 : store_fail(err, "cannot read a map");
 		for (uint32_t i = 0; !err && i < read; i++)
 			err = each((char *)keys + (size_t)i * sizes.key_bytes,
 				   (char *)values + (size_t)i * sizes.value_bytes, context);
@@ -274,9 +289,10 @@ int store_config(const struct store *store, struct xdnat_config *config)
 	int err = bpf_map_lookup_elem(store->maps[STORE_CONFIG], &zero, config);
 
 	if (err)
-		return fail(err, "cannot read xdnat_config: %s", strerror(-err));
+		return store_fail(err, "cannot read xdnat_config");
 	if (config->abi != XDNAT_ABI)
-		return fail(-EBUSY, "the loaded xdnat speaks ABI %u, this one %u; type: xdnat unload --all",
+		return fail(-EBUSY,
+			    "the loaded xdnat speaks ABI %u, this one %u; type: xdnat unload --all",
 			    config->abi, XDNAT_ABI);
 	return 0;
 }
@@ -287,7 +303,7 @@ int store_config_write(struct store *store, const struct xdnat_config *config)
 	int err = bpf_map_update_elem(store->maps[STORE_CONFIG], &zero, config, BPF_EXIST);
 
 	if (err)
-		return fail(err, "cannot write xdnat_config: %s", strerror(-err));
+		return store_fail(err, "cannot write xdnat_config");
 	store->config = *config;
 	return 0;
 }
@@ -309,7 +325,7 @@ int store_counters(const struct store *store, struct xdnat_counter *counters)
 		}
 	}
 	free(each);
-	return err ? fail(err, "cannot read xdnat_stats: %s", strerror(-err)) : 0;
+	return err ? store_fail(err, "cannot read xdnat_stats") : 0;
 }
 
 static uint64_t map_bytes(int map)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Typed access to an instance's pinned maps and programs; the only file that
- * calls bpf_map_*(). Knows layouts, no policy. Callers that change rules hold
- * the instance's lock.
+ * Typed access to an instance's pinned maps and programs. store*.c alone call
+ * bpf_map_*(), but for attach.c when it makes them. Knows layouts, no policy.
+ * Callers that change rules hold the instance's lock.
  */
 #ifndef XDNAT_STORE_H
 #define XDNAT_STORE_H
@@ -17,7 +17,7 @@
 
 struct store;
 
-/* -ENOTLOADED with fail() ("… is not loaded; load it with: xdnat load IFACE"),
+/* -ENOTLOADED with fail() ("xdnat is not loaded …; type: xdnat load IFACE"),
  * -EPERM, or -EBUSY if the pins are of another build or not all there. */
 int store_open(const struct instance *instance, struct store **store);
 /* For unload: what is there of the pins; reading others finds them empty or fails. */
@@ -82,21 +82,21 @@ int store_neighbour_remove(struct store *store, const struct xdnat_neighbour *ne
 struct store_flow {
 	bool is_v6;
 	uint8_t proto;
-	uint8_t state;      /* of both halves together: XDNAT_ANSWERED … */
+	uint8_t state; /* of both halves together: XDNAT_ANSWERED … */
 	uint32_t rule;
 	struct xdnat_addr client, listener, target;
 	uint16_t client_port_host, listener_port_host, target_port_host;
 	uint64_t packets[XDNAT_DIRECTIONS], bytes[XDNAT_DIRECTIONS];
-	uint32_t out_ifindex[XDNAT_DIRECTIONS]; /* 0 unknown */
-	uint32_t idle_sec;  /* since the last packet of either direction */
-	uint32_t life_sec;  /* it ends when idle_sec passes this */
+	uint32_t idle_sec; /* since the last packet of either direction */
+	uint32_t life_sec; /* it ends when idle_sec passes this */
 	bool expired;
-	bool has_reply;     /* false: the reply half is missing */
-	bool is_orphan;     /* an expired reply half alone: only key and rule stand */
+	bool has_reply;	       /* false: the reply half is missing */
+	bool is_orphan;	       /* an expired reply half alone: only key and rule stand */
 	struct xdnat_key6 key; /* for store_flow_end */
 };
 /* Calls each(flow, context) for every flow, reading the tables in batches, in
- * constant memory; also for expired ones and orphans; stops when each() returns non-zero and returns that. */
+ * constant memory; also for expired ones and orphans; stops when each() returns
+ * non-zero and returns that. */
 int store_flows_each(const struct store *store,
 		     int (*each)(const struct store_flow *flow, void *context), void *context);
 /* Frees the flow if the datapath finds it expired too, or by force.

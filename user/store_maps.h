@@ -38,7 +38,7 @@ struct store {
 };
 
 /* Entries read in one system call; more only if a hash bucket holds more. */
-#define STORE_BATCH 1024
+#define STORE_BATCH	1024
 #define STORE_BATCH_MAX 65536
 
 struct store_entry_sizes {
@@ -63,6 +63,9 @@ struct store_array {
 /* array is zero but for sizes; entries is malloc'd, NULL if there are none. */
 int store_map_read(int map, struct store_array *array);
 
+/* fail() with "WHAT: the kernel's reason". Returns -EPERM or -EACCES if it is that,
+ * else -EIO: a kernel's errno does not mean what ours mean to main. */
+int store_fail(int err, const char *what, ...) __attribute__((format(printf, 2, 3)));
 int store_config_write(struct store *store, const struct xdnat_config *config);
 
 #endif

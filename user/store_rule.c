@@ -179,7 +179,7 @@ static int fail_write(int err)
 	if (err == -E2BIG)
 		return fail(-ENOSPC, "there are %u rules already, the most there can be",
 			    XDNAT_RULES_MAX);
-	return fail(err, "cannot write the rule: %s", strerror(-err));
+	return store_fail(err, "cannot write the rule");
 }
 
 int store_rule_add(struct store *store, const struct spec *spec, uint32_t *id)
@@ -187,7 +187,6 @@ int store_rule_add(struct store *store, const struct spec *spec, uint32_t *id)
 	struct xdnat_rule rule = {
 		.target = spec->target,
 		.target_port = htons(spec->target_port_host),
-		.is_v6 = !addr_is_v4(&spec->target),
 	};
 	struct xdnat_config config;
 	int err;
@@ -213,7 +212,7 @@ int store_rule_hide(struct store *store, uint32_t id)
 {
 	int err = bpf_map_delete_elem(store->maps[STORE_SPECS], &id);
 
-	return err ? fail(err, "cannot remove the rule: %s", strerror(-err)) : 0;
+	return err ? store_fail(err, "cannot remove the rule") : 0;
 }
 
 int store_rule_show(struct store *store, const struct store_rule *rule)
@@ -271,7 +270,7 @@ int store_listener_put(struct store *store, const struct store_listener *listene
 
 	if (err == -E2BIG)
 		return fail(-ENOSPC, "no room for more listeners (%u)", XDNAT_LISTENERS_MAX);
-	return err ? fail(err, "cannot write a listener: %s", strerror(-err)) : 0;
+	return err ? store_fail(err, "cannot write a listener") : 0;
 }
 
 int store_listener_remove(struct store *store, const struct xdnat_listener *key)
@@ -279,7 +278,7 @@ int store_listener_remove(struct store *store, const struct xdnat_listener *key)
 	struct xdnat_listener active = in_active_set(store, key);
 	int err = bpf_map_delete_elem(store->maps[STORE_LISTENERS], &active);
 
-	return err && err != -ENOENT ? fail(err, "cannot remove a listener: %s", strerror(-err)) : 0;
+	return err && err != -ENOENT ? store_fail(err, "cannot remove a listener") : 0;
 }
 
 static int compare_interfaces(const void *left, const void *right)
@@ -310,9 +309,7 @@ int store_interface_put(struct store *store, const struct store_interface *inter
 	int err = bpf_map_update_elem(store->maps[STORE_INTERFACES], &interface->ifindex,
 				      &interface->interface, BPF_ANY);
 
-	return err ? fail(err, "cannot write interface %s: %s", interface->interface.name,
-			  strerror(-err)) :
-		     0;
+	return err ? store_fail(err, "cannot write interface %s", interface->interface.name) : 0;
 }
 
 int store_interface_remove(struct store *store, uint32_t ifindex)

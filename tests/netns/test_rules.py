@@ -205,7 +205,7 @@ def test_help_and_version(xdnat):
 
 
 JSON = [[], ["status"], ["stats"], ["rule", "list"], ["rule", "show", NAME], ["flow", "list"],
-        ["flow", "count"], ["version"]]
+        ["flow", "count"], ["version"], ["load"], ["load", "wan", "lan"], ["confirm"]]
 
 
 def test_json_everywhere(network, native, service):
@@ -226,13 +226,58 @@ def test_json_everywhere(network, native, service):
     assert native("rule", "list", "--json").stdout == native("rule", "list", "--json").stdout
 
 
+def test_json_of_load_and_unload(xdnat):
+    def row(name, change):
+        return {"name": name, "mode": "native", "change": change}
+
+    loaded = xdnat.json("load", "wan", "--mode", "native", "--no-daemon")
+    assert loaded == {"version": 1, "kind": "load", "interfaces": [row("wan", "loaded")],
+                      "daemon_pid": None, "confirm_sec": None}
+    both = xdnat.json("load", "wan", "lan", "--confirm", "60")
+    assert both["interfaces"] == [row("wan", "unchanged"), row("lan", "loaded")]
+    assert both["daemon_pid"] == xdnat.daemon() and both["confirm_sec"] == 60
+    assert [xdnat.json("confirm")["confirmed"] for _ in range(2)] == [True, False]
+    assert xdnat.json("load")["interfaces"] == [row("wan", "unchanged"), row("lan", "unchanged")]
+    assert xdnat.json("unload", "wan") == {"version": 1, "kind": "unload", "interfaces": ["wan"]}
+    assert xdnat.json("unload", "--all")["interfaces"] == ["lan"]
+    xdnat.refused(3, "status")
+
+
+def test_quiet_load_and_unload(xdnat):
+    for words in (["load", "wan", "lan", "--confirm", "60"], ["confirm"], ["confirm"], ["load"],
+                  ["load", "wan"], ["unload", "wan"], ["unload", "--all"]):
+        done = xdnat("--quiet", *words)
+        assert not done.stdout, words
+        assert all("warning: " in line for line in done.stderr.splitlines()), words
+
+
+def test_confirm_with_nothing_new(native):
+    done = native("load", "wan", "--confirm", "30")
+    assert "nothing was newly loaded" in done.stderr
+    assert native.json("confirm")["confirmed"] is False
+
+
+def test_shape_of_json_is_stable(native):
+    """Members are there whether or not they have something to say."""
+    native("rule", "add", RULE)
+    for rule in (native.json("rule", "list")["rules"] + native.json()["rules"] +
+                 [native.json("rule", "show", NAME)]):
+        assert rule["comment"] is None
+    for one in native.json("status")["interfaces"]:
+        assert set(one) == {"name", "ifindex", "mode", "attached", "rxvlan_off"}
+        assert type(one["rxvlan_off"]) is bool
+
+
 def test_rules_recreate_themselves(native):
     for words in ([RULE], ["[2001:db8::1]:443:[fd00::5]:8443", "name=web6"],
                   ["5300:10.0.0.6:53/udp", "comment=it's \"two\" words, $HOME"],
-                  ["wan:7000:10.0.0.7"], ["*:53:10.0.0.8/udp"]):
+                  ["wan:7000:10.0.0.7"], ["*:53:10.0.0.8/udp"], ["81:[fd00::5]"]):
         native("rule", "add", *words)
     listed = native("rule", "list", "--json").stdout
     commands = native("rule", "list", "--format=commands").stdout
+    for line in commands.splitlines():  # nothing that a shell would expand
+        words = line.split(" ", 5)
+        assert not set("*[") & set(words[5].split("'")[0]), line
     native("rule", "flush", "--yes")
     assert native("rule", "list", "--json").stdout != listed
     script = 'xdnat() { nsenter --net="$NETNS" "$BINARY" --instance "$INSTANCE" "$@"; }\n'
