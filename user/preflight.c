@@ -53,10 +53,10 @@ static void warn_forwarding(const struct netlink_link *link)
 /* On veth the sender's side decides what XDP gets to see. */
 static void warn_veth(const struct netlink_link *link)
 {
-	log_warning("%s is a veth: packets that programs on its other end send have unfinished "
-		    "checksums, VLAN tags out of sight, and none arrive there without GRO; type "
-		    "on the other end: ethtool -K PEER tx off txvlan off gro on",
-		    link->name);
+	log_warning(
+		"%s is a veth: its other end (PEER) must finish checksums and tags itself; type "
+		"there: ethtool -K PEER tx off txvlan off gro on",
+		link->name);
 }
 
 void preflight_warn(const struct netlink_link *link, uint8_t mode)

@@ -14,6 +14,7 @@
 
 #include "addr.h"
 #include "attach.h"
+#include "confirm.h"
 #include "fail.h"
 #include "interface.h"
 #include "listener.h"
@@ -23,6 +24,8 @@
 #define LINE_BYTES 512
 /* Each rule costs two netlink questions; the screen is for people anyway. */
 #define RULES_JUDGED 256
+/* A client's first tries: fewer may still be answered. */
+#define SILENT_PACKETS 3
 
 static void add(json_t *problems, const char *word, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -233,10 +236,16 @@ static void judge_bind(const struct problem_view *view, const struct spec *spec,
 	uint32_t ifindex = bound_interface(spec);
 	char name[IF_NAMESIZE];
 
-	if (ifindex && !is_loaded(view, ifindex))
+	if (!ifindex || is_loaded(view, ifindex))
+		return;
+	if (strcmp(interface_name(ifindex, name), "lo") == 0)
+		add(problems, "not_loaded",
+		    "rule %s is for packets that arrive on lo, where xdnat cannot be loaded",
+		    spec->name);
+	else
 		add(problems, "not_loaded",
 		    "rule %s is for clients of %s, where xdnat is not loaded; type: xdnat load %s",
-		    spec->name, interface_name(ifindex, name), name);
+		    spec->name, name, name);
 }
 
 void problem_of_rule(const struct problem_view *view, const struct store_rule *rule,
@@ -249,6 +258,28 @@ void problem_of_rule(const struct problem_view *view, const struct store_rule *r
 	judge_target(view, &rule->spec.target, problems);
 }
 
+/* The fault that is most often made: the target's replies go elsewhere. */
+static void judge_silence(const struct store_rule *rule, const struct rule_totals *totals,
+			  json_t *problems)
+{
+	char target[SPEC_LISTENER_BYTES];
+
+	if (totals->packets[XDNAT_ORIGINAL] < SILENT_PACKETS || totals->packets[XDNAT_REPLY])
+		return;
+	spec_format_target(&rule->spec, target);
+	add(problems, "silent_target",
+	    "rule %s: %" PRIu64 " packets went to %s and none came back: does it listen there, and "
+	    "do its replies come back through this host (ip route get, typed there)?",
+	    rule->spec.name, totals->packets[XDNAT_ORIGINAL], target);
+}
+
+static void judge_confirm(const struct instance *instance, json_t *problems)
+{
+	if (confirm_need_none(instance))
+		add(problems, "unconfirmed",
+		    "the load has not been confirmed and will be undone; type: xdnat confirm");
+}
+
 static void judge_interfaces(const struct instance *instance, const struct problem_view *view,
 			     json_t *problems)
 {
@@ -257,7 +288,12 @@ static void judge_interfaces(const struct instance *instance, const struct probl
 
 	for (i = 0; i < view->interface_count; i++) {
 		row = &view->interfaces[i];
-		if (!attach_is_attached(instance, row->ifindex))
+		if (attach_is_attached(instance, row->ifindex))
+			continue;
+		if (!if_nametoindex(row->interface.name))
+			add(problems, "not_attached", "%s is gone; type: xdnat unload %s",
+			    row->interface.name, row->interface.name);
+		else
 			add(problems, "not_attached",
 			    "%s is loaded but not attached, it forwards nothing; type: "
 			    "xdnat load %s",
@@ -302,6 +338,7 @@ int problem_of_instance(const struct instance *instance, const struct store *sto
 	err = problem_view_read(store, &view);
 	if (err)
 		goto out;
+	judge_confirm(instance, problems);
 	judge_daemon(instance, problems);
 	judge_interfaces(instance, &view, problems);
 	if (interface_need_netns(instance, store))
@@ -309,6 +346,8 @@ int problem_of_instance(const struct instance *instance, const struct store *sto
 	else
 		for (i = 0; i < set->count && i < RULES_JUDGED; i++)
 			problem_of_rule(&view, &set->rules[i], problems);
+	for (i = 0; set->totals && i < set->count; i++)
+		judge_silence(&set->rules[i], &set->totals[i], problems);
 	err = judge_counters(store, problems);
 out:
 	problem_view_free(&view);
