@@ -253,8 +253,9 @@ static __noinline bool flow_end_requested(const struct xdnat_flow_end *request)
 		return true;
 	/* Whoever ended it could not delete it: the kernel's hash was busy. */
 	if (READ_ONCE(stored.half->state) & XDNAT_DEAD) {
-		if (life_idle(stored.half, life_now()) > SWEEP_SLACK_TICKS * tick_jiffies)
-			flow_delete(&tuple);
+		if (life_idle(stored.half, life_now()) <= SWEEP_SLACK_TICKS * tick_jiffies)
+			return false;
+		flow_delete(&tuple);
 		return true;
 	}
 	reply = flow_find_partner(&stored, &tuple, &partner, &other);

@@ -87,7 +87,7 @@ struct {
 /* Mid-stream segments that made a flow since a window began. Best effort: processors may
  * lose an increment, the limit is then passed by that much. */
 struct pickups {
-	__u32 until; /* jiffies */
+	__u32 start; /* of the window, jiffies */
 	__u32 count;
 };
 

@@ -79,8 +79,8 @@ static __always_inline bool pickup_is_allowed(void)
 
 	if (!pickups)
 		return false;
-	if ((__s32)(now - pickups->until) >= 0) {
-		pickups->until = now + tick_jiffies;
+	if (now - pickups->start >= tick_jiffies) { /* unsigned: 0 is long ago */
+		pickups->start = now;
 		pickups->count = 0;
 	}
 	return pickups->count++ < PICKUPS_PER_TICK;

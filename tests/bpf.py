@@ -8,8 +8,8 @@ import struct
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SYSCALL = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-(MAP_LOOKUP, MAP_UPDATE, MAP_GET_NEXT, PROG_LOAD, OBJ_PIN, OBJ_GET, TEST_RUN,
- LINK_CREATE) = 1, 2, 4, 5, 6, 7, 10, 28
+(MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_GET_NEXT, PROG_LOAD, OBJ_PIN, OBJ_GET, TEST_RUN,
+ LINK_CREATE) = 1, 2, 3, 4, 5, 6, 7, 10, 28
 PASS, DROP, TX, REDIRECT = 2, 1, 3, 4
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
@@ -80,6 +80,11 @@ def update(descriptor, key, value):
     key = ctypes.create_string_buffer(key, len(key))
     value = ctypes.create_string_buffer(value, len(value))
     bpf(MAP_UPDATE, struct.pack("IIQQQ", descriptor, 0, pointer(key), pointer(value), 0))
+
+
+def delete(descriptor, key):
+    key = ctypes.create_string_buffer(key, len(key))
+    bpf(MAP_DELETE, struct.pack("IIQ", descriptor, 0, pointer(key)))
 
 
 def set_lifetimes(config, ticks):

@@ -4,12 +4,13 @@ entries, its packets are test runs. A row says what goes in and what must come
 out, to the byte; the oracle is packets.translate()."""
 import dataclasses
 import itertools
+import json
 import os
 import struct
 
 import bpf
 import world as w
-from packets import ACK, SYN, TCP, Packet, translate
+from packets import ACK, SYN, TCP, Packet, address, translate
 
 WAN_MAC, GATEWAY_MAC = "02:00:00:00:01:01", "02:00:00:00:01:fe"
 LAN_MAC, TARGET_MAC = "02:00:00:00:02:01", "02:00:00:00:02:05"
@@ -40,6 +41,31 @@ class Side:
 V4 = Side("198.51.100.7", "203.0.113.1", "10.0.0.5", "203.0.113.50")
 V6 = Side("2001:db8:7::7", "2001:db8::1", "fd00::5", "2001:db8::50")
 PORT, TARGET_PORT = 8080, 80
+
+
+class Half:
+    """A stored half, to be tampered with: half["state"] = DEAD writes it back at
+    once. Its fields: struct xdnat_half."""
+    FIELDS = {"version": (0, "I"), "state": (4, "I"), "until": (8, "I"),
+              "out_ifindex": (32, "I"), "mtu": (36, "H"), "direction": (38, "B"),
+              "eth": (40, "12s"), "packets": (56, "Q")}
+
+    def __init__(self, descriptor, key, size):
+        self.descriptor, self.key, self.size = descriptor, key, size
+
+    def __getitem__(self, field):
+        offset, form = self.FIELDS[field]
+        value = bpf.lookup(self.descriptor, self.key, self.size)
+        return struct.unpack_from(form, value, len(self.key) + offset)[0]
+
+    def __setitem__(self, field, content):
+        offset, form = self.FIELDS[field]
+        value = bytearray(bpf.lookup(self.descriptor, self.key, self.size))
+        struct.pack_into(form, value, len(self.key) + offset, content)
+        bpf.update(self.descriptor, self.key, bytes(value))
+
+    def delete(self):
+        bpf.delete(self.descriptor, self.key)
 
 
 class Router:
@@ -120,13 +146,43 @@ class Router:
             reason, counts, len(frame))
         return Result(action, out, reason)
 
-    def has_flow(self, packet):
-        """True if the original half of the packet's tuple is in the table."""
-        import packets
-        name = "xdnat_flows6" if packet.is_v6 else "xdnat_flows4"
-        key = (packets.address(packet.src) + packets.address(packet.dst) +
+    def burst(self, frames, device="wan"):
+        """Runs the program on many frames as fast as it goes: {reason: packets}."""
+        before, program = self.counters(), self.pinned("xdnat_xdp")
+        with self.near.entered():
+            for frame in frames:
+                bpf.test_run(program, frame, self.ifindex[device])
+        return {REASONS[n]: new[0] - old[0]
+                for n, (old, new) in enumerate(zip(before, self.counters())) if old != new}
+
+    def half(self, packet):
+        """The half of the packet's tuple, whether it is in the table or not."""
+        name, size = ("xdnat_flows6", 144) if packet.is_v6 else ("xdnat_flows4", 96)
+        key = (address(packet.src) + address(packet.dst) +
                struct.pack("!HHB3x", packet.sport, packet.dport, packet.proto))
-        return key in bpf.keys(self.pinned(name), len(key))
+        return Half(self.pinned(name), key, size)
+
+    def has_flow(self, packet):
+        """True if the half of the packet's tuple is in the table."""
+        half = self.half(packet)
+        return half.key in bpf.keys(half.descriptor, len(half.key))
+
+    def config(self):
+        """(jiffies in a tick, [lifetimes in jiffies])."""
+        value = bpf.lookup(self.pinned("xdnat_config"), bytes(4), 56)
+        return struct.unpack_from("I", value, 12)[0], list(struct.unpack_from("5I", value, 28))
+
+    def age(self, ticks, *tuples):
+        """The last packets of these halves came so many ticks earlier."""
+        for packet in tuples:
+            half = self.half(packet)
+            half["until"] = (half["until"] - ticks * self.config()[0]) & 0xffffffff
+
+    def flows(self, packet):
+        """What `flow list` says of the flows of that client's port."""
+        listed = map(json.loads, self.xdnat("--json", "flow", "list").stdout.splitlines())
+        return [flow for flow in listed if flow["client_port"] == packet.sport and
+                address(flow["client"]) == address(packet.src)]
 
     # What clients and targets send. A fresh client port each, so that rows do
     # not meet each other's flows.
