@@ -424,11 +424,12 @@ static __noinline bool stored_copy(const struct stored *stored, const struct tup
 
 /*
  * The half of an established flow whose packet this is, if there is nothing to
- * decide about it, with a whole copy of its translation. NULL: the slow path's.
+ * decide about it, with a whole copy of its translation. NULL: the slow path's, if
+ * *is_known then; else there is no flow.
  * What a call would push out of its register is asked before the lookup.
  */
 static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, __u32 ingress,
-						     struct translation *to)
+						     struct translation *to, bool *is_known)
 {
 	__u32 now = life_now();
 	struct xdnat_half4 *half4;
@@ -437,6 +438,7 @@ static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, _
 
 	packet_key4(pkt, &key);
 	half4 = bpf_map_lookup_elem(&xdnat_flows4, &key);
+	*is_known = half4 != NULL;
 	if (!half4)
 		return NULL;
 	word = half_word(&half4->half);
@@ -449,7 +451,7 @@ static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, _
 }
 
 static __always_inline struct xdnat_half *flow_copy6(const struct packet *pkt, __u32 ingress,
-						     struct translation *to)
+						     struct translation *to, bool *is_known)
 {
 	__u32 now = life_now();
 	struct xdnat_half6 *half6;
@@ -458,6 +460,7 @@ static __always_inline struct xdnat_half *flow_copy6(const struct packet *pkt, _
 
 	packet_key6(pkt, &key);
 	half6 = bpf_map_lookup_elem(&xdnat_flows6, &key);
+	*is_known = half6 != NULL;
 	if (!half6)
 		return NULL;
 	word = half_word(&half6->half);

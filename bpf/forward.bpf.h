@@ -278,21 +278,29 @@ static __always_inline bool forward_fast(const struct xdp_md *ctx, enum xdnat_re
 	struct xdnat_half *half = NULL;
 	struct translation to;
 	struct packet pkt = {};
+	bool is_known = true;
+	__u32 rule = 0;
 
 	*reason = packet_parse(data, end, &pkt);
 	if (*reason)
 		return *reason < XDNAT_FIRST_DROP;
 	if (pkt.ip4) {
-		half = flow_copy4(&pkt, ctx->ingress_ifindex, &to);
+		half = flow_copy4(&pkt, ctx->ingress_ifindex, &to, &is_known);
 		if (half)
 			rewrite4(&pkt, &to);
+		else if (!is_known)
+			rule = rule_find4(pkt.ip4->daddr, pkt.ports.dport, pkt.proto);
 	} else if (pkt.ip6) {
-		half = flow_copy6(&pkt, ctx->ingress_ifindex, &to);
+		half = flow_copy6(&pkt, ctx->ingress_ifindex, &to, &is_known);
 		if (half)
 			rewrite6(&pkt, &to);
+		else if (!is_known)
+			rule = rule_find6(&pkt.ip6->daddr, pkt.ports.dport, pkt.proto);
 	}
-	if (!half)
-		return false;
+	if (!half) {
+		*reason = XDNAT_PASS_NO_RULE;
+		return !is_known && !rule;
+	}
 	half_count(half, pkt.bytes);
 	*out_ifindex = to.out_ifindex;
 	return true;

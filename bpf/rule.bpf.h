@@ -18,22 +18,53 @@ static __always_inline bool is_mapped(const struct xdnat_addr *addr)
 	return !addr->word[0] && !addr->word[1] && addr->word[2] == bpf_htonl(0xffff);
 }
 
+/* The id of the listener's rule in the active set; 0: none. */
+static __always_inline __u32 rule_at(struct xdnat_listener *listener)
+{
+	const struct xdnat_config *config = config_get();
+	const __u32 *id;
+
+	if (!config)
+		return 0;
+	listener->set = config->active_set;
+	id = bpf_map_lookup_elem(&xdnat_listeners, listener);
+	return id ? *id : 0;
+}
+
 /* The id of the rule whose listener is tuple's destination; 0: none. */
 static __noinline __u32 rule_find(const struct tuple *tuple)
 {
-	const struct xdnat_config *config = config_get();
 	struct xdnat_listener listener = {
 		.addr = tuple->dst,
 		.port = tuple->ports.dport,
 		.proto = tuple->proto,
 	};
-	const __u32 *id;
 
-	if (!config || (tuple->is_v6 && is_mapped(&tuple->dst)))
-		return 0;
-	listener.set = config->active_set;
-	id = bpf_map_lookup_elem(&xdnat_listeners, &listener);
-	return id ? *id : 0;
+	return tuple->is_v6 && is_mapped(&tuple->dst) ? 0 : rule_at(&listener);
+}
+
+/* The same for one packet, without a tuple: what is foreign is told at once. dst
+ * points at the packet's IPv6 destination. */
+static __noinline __u32 rule_find4(__be32 dst, __be16 port, __u8 proto)
+{
+	struct xdnat_listener listener = {
+		.addr = addr_mapped(dst),
+		.port = port,
+		.proto = proto,
+	};
+
+	return rule_at(&listener);
+}
+
+static __noinline __u32 rule_find6(const struct in6_addr *dst, __be16 port, __u8 proto)
+{
+	struct xdnat_listener listener = {
+		.port = port,
+		.proto = proto,
+	};
+
+	__builtin_memcpy(&listener.addr, dst, sizeof(listener.addr));
+	return is_mapped(&listener.addr) ? 0 : rule_at(&listener);
 }
 
 /* The rule, unless it went while it was looked up. */
