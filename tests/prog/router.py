@@ -104,11 +104,11 @@ class Router:
         near.ip("addr", "add", "fd00::1/64", "dev", "lan", "nodad")
         near.ip("route", "add", "default", "via", "203.0.113.254")
         near.ip("-6", "route", "add", "default", "via", "2001:db8::fe")
-        for address, mac, device in (
+        for neighbour, mac, device in (
                 ("203.0.113.254", GATEWAY_MAC, "wan"), ("2001:db8::fe", GATEWAY_MAC, "wan"),
                 (V4.target, TARGET_MAC, "lan"), (V6.target, TARGET_MAC, "lan"),
                 (V4.one_armed, PEER_MAC, "wan"), (V6.one_armed, PEER_MAC, "wan")):
-            near.ip("neigh", "replace", address, "lladdr", mac, "dev", device, "nud",
+            near.ip("neigh", "replace", neighbour, "lladdr", mac, "dev", device, "nud",
                     "permanent")
 
     def remove(self):
@@ -187,7 +187,8 @@ class Router:
     # What clients and targets send. A fresh client port each, so that rows do
     # not meet each other's flows.
     def original(self, side=V4, proto=TCP, **fields):
-        fields.setdefault("sport", next(self.ports))
+        if "sport" not in fields:
+            fields["sport"] = next(self.ports)
         fields.setdefault("dport", PORT)
         fields.setdefault("payload", b"" if proto == TCP else b"how are you")
         return Packet(src=fields.pop("src", side.client), dst=fields.pop("dst", side.listener),

@@ -10,7 +10,7 @@ import time
 import bpf
 import pytest
 import world as w
-from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, address
+from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP
 from router import (MTU, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_pass)
 
 SIDES = pytest.mark.parametrize("side", [V4, V6], ids=["v4", "v6"])
@@ -87,19 +87,25 @@ def test_pickups_of_a_tick(router, side, is_many):
     table's room; who begins with a SYN does not notice."""
     table = router.pinned("xdnat_flows6" if side is V6 else "xdnat_flows4")
     size = 40 if side is V6 else 16
-    for _ in range(5):
+    unlimited = 0
+    for _ in range(10):
         router.xdnat("flow", "flush", "--yes")
         packets = [router.original(side, **fields) for fields in strays(side, 10400, is_many)]
         frames = [packet.build() for packet in packets]
+        began = time.monotonic()
+        router.burst(frames[:5100])
         # The first that is taken after a refusal is the first of a tick.
-        assert router.burst(frames[:5100])["DROP_PICKUP_RATE"] >= 1004
+        if router.send(packets[5100]).reason == "FORWARDED":
+            unlimited += time.monotonic() - began < 0.5
+            continue
         w.wait(lambda: router.send(packets[5100]).reason == "FORWARDED", "a new tick", 3, 0.001)
         began, before = time.monotonic(), len(bpf.keys(table, size))
         counts = router.burst(frames[5200:])
-        took = time.monotonic() - began
-        if took < 0.9:
+        if time.monotonic() - began < 0.9:
             break
-    assert took < 0.9, "too slow to tell: a burst of %d took %.2f s" % (len(frames) - 5200, took)
+    else:
+        assert unlimited < 5, "5101 are taken at once, again and again"
+        pytest.skip("this machine is too slow to send 5200 packets within a tick")
     taken = PICKUPS_PER_TICK - 1
     assert counts == {"FORWARDED": taken, "DROP_PICKUP_RATE": 5200 - taken}
     assert len(bpf.keys(table, size)) - before == 2 * taken
@@ -109,6 +115,7 @@ def test_pickups_of_a_tick(router, side, is_many):
     expect(router.send(first), router.forwarded(first))
     expect(router.send(packets[5200]), router.forwarded(packets[5200]))
     w.wait(lambda: router.send(packets[-1]).reason == "FORWARDED", "the next tick", 3)
+    router.xdnat("flow", "flush", "--yes")  # their ports are other tests' too
 
 
 @pytest.mark.parametrize("ago", [
