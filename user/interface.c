@@ -127,6 +127,15 @@ static const struct netlink_link *find_link(uint32_t ifindex, const struct netli
 	return NULL;
 }
 
+/* What the store says is loaded and what the kernel has; both malloc'd. */
+static int read_both(const struct store *store, struct store_interface **rows, size_t *row_count,
+		     struct netlink_link **links, size_t *link_count)
+{
+	int err = store_interfaces(store, rows, row_count);
+
+	return err ? err : netlink_links(links, link_count);
+}
+
 int interface_reattach(const struct instance *instance, struct store *store,
 		       void (*done)(const struct netlink_link *link, uint8_t mode, void *context),
 		       void *context)
@@ -134,10 +143,8 @@ int interface_reattach(const struct instance *instance, struct store *store,
 	struct store_interface *rows = NULL;
 	struct netlink_link *links = NULL;
 	size_t row_count, link_count;
-	int err = store_interfaces(store, &rows, &row_count);
+	int err = read_both(store, &rows, &row_count, &links, &link_count);
 
-	if (!err)
-		err = netlink_links(&links, &link_count);
 	for (size_t i = 0; !err && i < row_count; i++) {
 		const struct netlink_link *link = find_link(rows[i].ifindex, links, link_count);
 
@@ -157,10 +164,8 @@ int interface_prune(const struct instance *instance, struct store *store)
 	struct store_interface *rows = NULL;
 	struct netlink_link *links = NULL;
 	size_t row_count, link_count;
-	int err = store_interfaces(store, &rows, &row_count);
+	int err = read_both(store, &rows, &row_count, &links, &link_count);
 
-	if (!err)
-		err = netlink_links(&links, &link_count);
 	for (size_t i = 0; !err && i < row_count; i++)
 		if (!find_link(rows[i].ifindex, links, link_count))
 			interface_unload(instance, store, rows[i].ifindex);

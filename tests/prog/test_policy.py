@@ -279,3 +279,10 @@ def test_expired_flow(small, side, proto):
     expect_drop(small.send(back, "lan"), back, "EXPIRED")
     expect(small.send(settled), small.forwarded(settled))
     expect(small.send(back, "lan"), small.returned(back))
+
+
+def test_lifetimes(router):
+    """What README says, in seconds: RFC 5382 REQ-5, RFC 4787 REQ-5 (half-open,
+    established, closing, UDP unanswered, UDP answered)."""
+    second, lifetimes = router.config()
+    assert [life / second for life in lifetimes] == [240, 7440, 240, 120, 300]
