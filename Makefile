@@ -32,9 +32,9 @@ BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) \
 	-Iinclude -I/usr/include/$(shell uname -m)-linux-gnu
 VERSION := 0.1.0
 
-COMMON := addr attach clock confirm destination fail instance instance_daemon interface \
+COMMON := addr attach clock confirm destination fail flow_end instance instance_daemon interface \
 	listener log netlink_event netlink_link netlink_neighbour netlink_request netlink_route \
-	nexthop offload out preflight reason rules_file spec spec_rule store store_flow store_rule \
+	nexthop offload out preflight progress reason rules_file spec spec_rule store store_flow store_rule \
 	sweep
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status \
 	cmd_rule cmd_rule_edit cmd_flow cmd_stats flow_filter host_port problem rule_record rule_set

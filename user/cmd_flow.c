@@ -6,19 +6,17 @@
 #include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "addr.h"
 #include "cmd.h"
 #include "fail.h"
+#include "flow_end.h"
 #include "flow_filter.h"
 #include "interface.h"
 #include "log.h"
 #include "out.h"
 #include "rule_set.h"
 #include "store.h"
-
-#define FLUSH_CHUNK 1024
 
 static bool flush_yes;
 
@@ -206,57 +204,11 @@ out:
 	return err;
 }
 
-/* Flows that are to end. The table is not changed while it is being read. */
-struct chunk {
-	struct store_flow flows[FLUSH_CHUNK];
-	size_t count;
-};
-
-static int collect_flow(const struct store_flow *flow, void *context)
+static bool is_any(const struct store_flow *flow, const void *context)
 {
-	struct chunk *chunk = context;
-
-	chunk->flows[chunk->count++] = *flow;
-	return chunk->count == FLUSH_CHUNK;
-}
-
-/* Number of flows that are gone now, or -errno. */
-static int end_chunk(const struct store *store, const struct chunk *chunk)
-{
-	int ended = 0;
-	size_t i;
-	int gone;
-
-	for (i = 0; i < chunk->count; i++) {
-		gone = store_flow_end(store, &chunk->flows[i], true);
-		if (gone < 0)
-			return gone;
-		ended += gone;
-	}
-	return ended;
-}
-
-/* Clients go on sending and make new flows: no more than the tables can hold end. */
-static int end_flows(const struct store *store, uint64_t limit, uint64_t *ended)
-{
-	struct chunk *chunk = malloc(sizeof(*chunk));
-	int gone;
-	int err;
-
-	if (!chunk)
-		return fail(-ENOMEM, "no memory for a list of flows");
-	do {
-		chunk->count = 0;
-		gone = 0;
-		err = store_flows_each(store, collect_flow, chunk);
-		if (err < 0)
-			break;
-		gone = end_chunk(store, chunk);
-		err = gone < 0 ? gone : 0;
-		*ended += gone > 0 ? gone : 0;
-	} while (gone > 0 && *ended < limit);
-	free(chunk);
-	return err;
+	(void)flow;
+	(void)context;
+	return true;
 }
 
 static int tell_flushed(const struct cmd_context *context, uint64_t ended)
@@ -275,8 +227,8 @@ static int tell_flushed(const struct cmd_context *context, uint64_t ended)
 
 static int flush(const struct cmd_context *context, struct walk *walk)
 {
-	struct xdnat_config config;
-	uint64_t ended = 0;
+	static const struct flow_choice all = {.wants = is_any, .force = true};
+	uint64_t ended;
 	int err;
 
 	err = interface_need_netns(&context->instance, walk->store);
@@ -288,10 +240,7 @@ static int flush(const struct cmd_context *context, struct walk *walk)
 		      walk->count == 1 ? "" : "s");
 	if (err)
 		return err;
-	err = store_config(walk->store, &config);
-	if (err)
-		return err;
-	err = end_flows(walk->store, 2 * (uint64_t)config.flows, &ended);
+	err = flow_end_chosen(walk->store, &all, &ended);
 	if (err)
 		return err;
 	return tell_flushed(context, ended);

@@ -12,6 +12,7 @@
 #include "cmd.h"
 #include "fail.h"
 #include "log.h"
+#include "progress.h"
 
 static int run(const char **words, size_t count, const struct cmd **cmd)
 {
@@ -32,6 +33,8 @@ static int run(const char **words, size_t count, const struct cmd **cmd)
 	context.json = cmd_globals.json;
 	context.quiet = cmd_globals.quiet;
 	log_quiet(context.quiet);
+	if (!context.quiet && !context.json && isatty(STDERR_FILENO))
+		progress_enable();
 	if (cmd_globals.version)
 		return cmd_version(&context, words, 0);
 	err = cmd_check_operands(*cmd, words, count);
@@ -74,6 +77,7 @@ int main(int argc, char **argv)
 	err = run((const char **)argv + 1, argc > 0 ? argc - 1 : 0, &cmd);
 	if (fflush(stdout) || ferror(stdout))
 		err = err ?: fail(-EIO, "cannot write to standard output");
+	progress_end();
 	if (err)
 		report(err, cmd);
 	return fail_exit_code(err);

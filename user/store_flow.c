@@ -198,7 +198,7 @@ int store_flows_each(const struct store *store,
 	int err = clock_read(store->programs[STORE_CLOCK], &clock);
 
 	if (err)
-		return fail(err, "cannot read the datapath's clock: %s", strerror(-err));
+		return store_fail(err, "cannot read the datapath's clock");
 	walk.jiffies = clock.jiffies;
 	err = store_map_each(store->maps[STORE_FLOWS4], sizes4, visit4, &walk);
 	if (!err)
@@ -216,5 +216,5 @@ int store_flow_end(const struct store *store, const struct store_flow *flow, boo
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &request, .ctx_size_in = sizeof(request));
 	int err = bpf_prog_test_run_opts(store->programs[STORE_FLOW_END], &opts);
 
-	return err ? fail(err, "cannot end a flow: %s", strerror(-err)) : (int)request.ended;
+	return err ? store_fail(err, "cannot end a flow") : (int)request.ended;
 }
