@@ -34,10 +34,11 @@ VERSION := 0.1.0
 
 COMMON := addr attach clock confirm destination fail flow_end instance instance_daemon interface \
 	listener log netlink_event netlink_link netlink_neighbour netlink_request netlink_route \
-	nexthop offload out preflight progress reason rules_file spec spec_rule store store_flow store_rule \
-	sweep
+	nexthop offload out preflight progress reason rules_file spec spec_rule store store_change \
+	store_flow store_listener store_network store_rule sweep
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status \
-	cmd_rule cmd_rule_edit cmd_flow cmd_stats flow_filter host_port problem rule_record rule_set
+	cmd_rule cmd_rule_edit cmd_flow cmd_stats flow_filter host_port problem rule_change \
+	rule_edit rule_lines rule_record rule_set
 XDNATD := daemon follow
 UNIT := addr csum listener opt reason spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)

@@ -30,10 +30,11 @@ struct {
 	__type(value, __u32);
 } xdnat_listeners SEC(".maps");
 
+/* Twice, as specs: all rules and those that are to replace them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, XDNAT_RULES_MAX);
+	__uint(max_entries, 2 * XDNAT_RULES_MAX);
 	__type(key, __u32);
 	__type(value, struct xdnat_rule);
 } xdnat_rules SEC(".maps");
@@ -41,7 +42,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, XDNAT_RULES_MAX);
+	__uint(max_entries, 2 * XDNAT_RULES_MAX);
 	__type(key, __u32);
 	__type(value, struct xdnat_spec);
 } xdnat_specs SEC(".maps");

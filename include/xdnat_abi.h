@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define XDNAT_ABI 1
+#define XDNAT_ABI 2
 
 #define XDNAT_BPFFS    "/sys/fs/bpf"
 #define XDNAT_PIN_ROOT XDNAT_BPFFS "/xdnat"
@@ -58,12 +58,20 @@ struct xdnat_rule {
 };
 _Static_assert(sizeof(struct xdnat_rule) == 64, "xdnat_rule");
 
-/* Value of xdnat_specs, key rule id: the rule in the CLI's grammar, canonical,
- * NUL-terminated. Only the tools read and write it. */
+/*
+ * Value of xdnat_specs, key a number of its own (__u32, never reused while loaded):
+ * what a rule says, in the CLI's grammar, canonical, NUL-terminated. It holds while
+ * since <= xdnat_config.generation and until is 0 or greater than that: a change of
+ * many rules is written beside what holds, and raising the generation commits it.
+ * Only the tools read and write it; text and since never change.
+ */
 struct xdnat_spec {
+	__u32 rule; /* id: a rule that is disabled and enabled again stays the same */
+	__u32 since;
+	__u32 until;
 	char text[XDNAT_SPEC_BYTES];
 };
-_Static_assert(sizeof(struct xdnat_spec) == 512, "xdnat_spec");
+_Static_assert(sizeof(struct xdnat_spec) == 524, "xdnat_spec");
 
 /* Lifetimes: how long a flow may stay without a packet. */
 enum {
@@ -83,7 +91,7 @@ struct xdnat_config {
 	__u32 hz;	    /* jiffies a second, measured at load */
 	__u32 tick_jiffies; /* a tick: a second of them */
 	__u32 flows;	    /* capacity of each family's flow table */
-	__u32 next_rule_id; /* from 1 */
+	__u32 next_id;	    /* of a rule or of a spec, from 1 */
 	__u32 generation;   /* raised with every change of the rules */
 	__u32 life_jiffies[XDNAT_LIFE_MAX];
 	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace it was loaded in */

@@ -127,6 +127,15 @@ def link_xdp(program, ifindex):
     return bpf(LINK_CREATE, struct.pack("IIII", program, ifindex, 37, 0))[0]
 
 
+def abi():
+    """XDNAT_ABI, which is part of the pins' paths."""
+    with open(os.path.join(ROOT, "include/xdnat_abi.h")) as header:
+        return int(re.search(r"#define XDNAT_ABI (\d+)", header.read()).group(1))
+
+
+ABI = abi()
+
+
 def reasons():
     """Names of enum xdnat_reason in order, without prefix: FORWARDED, PASS_NOT_IP, …"""
     with open(os.path.join(ROOT, "include/xdnat_abi.h")) as header:

@@ -13,7 +13,7 @@ import subprocess
 import threading
 import time
 
-from bpf import ROOT, libc
+from bpf import ABI, ROOT, libc
 
 XDNAT = os.environ.get("XDNAT_BINARY", os.path.join(ROOT, "build/xdnat"))
 NETNS = "/run/netns"
@@ -128,8 +128,12 @@ class Xdnat:
         return self.namespace.run(XDNAT, "--instance", self.instance, *words, check=check,
                                   timeout=timeout, stdin=stdin)
 
-    def json(self, *words):
-        return json.loads(self("--json", *words).stdout)
+    def pin(self, name):
+        """Path of one of the instance's pins."""
+        return os.path.join(self.pins, "v%d" % ABI, name)
+
+    def json(self, *words, stdin=None):
+        return json.loads(self("--json", *words, stdin=stdin).stdout)
 
     def refused(self, code, *words, stdin=None):
         """Runs what must fail with that exit code; returns its stderr."""

@@ -82,7 +82,7 @@ static int config_fill(struct xdnat_config *config, int clock_program, uint32_t 
 			    strerror(-err));
 	config->abi = XDNAT_ABI;
 	config->flows = flows;
-	config->next_rule_id = 1;
+	config->next_id = 1;
 	config->netns_cookie = store_netns_cookie();
 	config->tick_jiffies = config->hz;
 	for (int i = 0; i < XDNAT_LIFE_MAX; i++)

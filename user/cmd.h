@@ -68,6 +68,9 @@ int cmd_rule_add(struct cmd_context *context, const char *const *words, size_t c
 int cmd_rule_del(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_rule_list(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_rule_show(struct cmd_context *context, const char *const *words, size_t count);
+int cmd_rule_replace(struct cmd_context *context, const char *const *words, size_t count);
+int cmd_rule_enable(struct cmd_context *context, const char *const *words, size_t count);
+int cmd_rule_disable(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_rule_flush(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_flow_list(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_flow_count(struct cmd_context *context, const char *const *words, size_t count);
@@ -78,6 +81,8 @@ int cmd_help(struct cmd_context *context, const char *const *words, size_t count
 extern const struct opt cmd_load_options[];
 extern const struct opt cmd_unload_options[];
 extern const struct opt cmd_rule_add_options[];
+extern const struct opt cmd_rule_del_options[];
+extern const struct opt cmd_rule_replace_options[];
 extern const struct opt cmd_rule_list_options[];
 extern const struct opt cmd_rule_flush_options[];
 extern const struct opt cmd_flow_flush_options[];

@@ -30,8 +30,14 @@ static const char grammar_text[] =
 	"Without ADDRESS a rule holds for the loaded interfaces that have a default route,\n"
 	"or for all loaded ones if none has. Family follows the target.\n"
 	"\n"
-	"Keys: name=WORD (else a rule is named by its listener: 203.0.113.7:8080/tcp) and\n"
-	"comment='TEXT'. The target sees the client's own address, so the target's replies\n"
+	"Keys: name=WORD (else a rule is named by its listener: 203.0.113.7:8080/tcp),\n"
+	"comment='TEXT', enabled=no (kept, but as if it were not there).\n"
+	"\n"
+	"`rule add -` and `rule replace -` read such rules from standard input, one a line;\n"
+	"empty lines and lines that begin with # are left out. All of them come into force\n"
+	"at once, or, if one is wrong, none.\n"
+	"\n"
+	"The target sees the client's own address, so the target's replies\n"
 	"must come back through this host: it is the target's gateway, or on the route.\n";
 
 static const char filter_text[] =

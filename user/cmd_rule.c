@@ -68,22 +68,41 @@ static json_t *row_record(const struct spec *spec)
 	return row;
 }
 
-static void print_table(const struct rule_set *set)
+/* Whether the rules have anything to say in it, or the column would be all the same. */
+static bool is_shown(const struct rule_set *set, const struct out_column *column)
 {
-	static const struct out_column columns[] = {
-		{.key = "name", .title = "NAME"},	{.key = "listener", .title = "LISTENER"},
-		{.key = "target", .title = "TARGET"},	{.key = "proto", .title = "PROTO"},
-		{.key = "comment", .title = "COMMENT"},
-	};
-	size_t column_count = sizeof(columns) / sizeof(columns[0]) - 1;
-	json_t *rows = json_array();
+	const struct spec *spec;
 	size_t i;
 
 	for (i = 0; i < set->count; i++) {
-		json_array_append_new(rows, row_record(&set->rules[i].spec));
-		if (*set->rules[i].spec.comment)
-			column_count = sizeof(columns) / sizeof(columns[0]);
+		spec = &set->rules[i].spec;
+		if (strcmp(column->key, "comment") == 0 ? *spec->comment : !spec->enabled)
+			return true;
 	}
+	return false;
+}
+
+static void print_table(const struct rule_set *set)
+{
+	static const struct out_column optional[] = {
+		{.key = "enabled", .title = "ENABLED"},
+		{.key = "comment", .title = "COMMENT"},
+	};
+	struct out_column columns[6] = {
+		{.key = "name", .title = "NAME"},
+		{.key = "listener", .title = "LISTENER"},
+		{.key = "target", .title = "TARGET"},
+		{.key = "proto", .title = "PROTO"},
+	};
+	json_t *rows = json_array();
+	size_t column_count = 4;
+	size_t i;
+
+	for (i = 0; i < sizeof(optional) / sizeof(optional[0]); i++)
+		if (is_shown(set, &optional[i]))
+			columns[column_count++] = optional[i];
+	for (i = 0; i < set->count; i++)
+		json_array_append_new(rows, row_record(&set->rules[i].spec));
 	out_table(rows, columns, column_count);
 	json_decref(rows);
 }
@@ -150,7 +169,9 @@ static void print_rule(const json_t *record, const struct spec *spec,
 	printf("%-12s", "listens on");
 	json_array_foreach(json_object_get(record, "addresses"), i, address)
 		printf(" %s", json_string_value(address));
-	printf("%s\n", i ? "" : " no address at present");
+	printf("%s\n", !spec->enabled ? " nothing: it is disabled"
+		       : i	      ? ""
+				      : " no address at present");
 	printf("%-12s %" PRIu64 " live, %" PRIu64 " made since it was added\n", "flows",
 	       totals->flows_live, totals->flows_made);
 	print_direction("to target", totals->packets[XDNAT_ORIGINAL],

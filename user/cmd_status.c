@@ -213,6 +213,8 @@ static void print_rule(const struct spec *spec, const struct rule_totals *totals
 	printf("  %s -> %s", listener, target);
 	if (strcmp(spec->name, listener) != 0)
 		printf("  (%s)", spec->name);
+	if (!spec->enabled)
+		printf("  disabled");
 	printf("  %" PRIu64 " live flow%s, %s packets, %s\n", totals->flows_live,
 	       totals->flows_live == 1 ? "" : "s",
 	       out_count(totals->packets[XDNAT_ORIGINAL] + totals->packets[XDNAT_REPLY], packets),

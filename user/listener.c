@@ -119,6 +119,8 @@ static int expand_rule(const struct store_rule *rule, const struct listener_worl
 	bool is_v4 = addr_is_v4(&spec->target);
 	int err = 0;
 
+	if (!spec->enabled)
+		return 0;
 	if (spec->bind == SPEC_BIND_ADDRESS)
 		return add_candidate(candidates, rule, &spec->bind_addr);
 	for (size_t i = 0; i < world->address_count && !err; i++) {
@@ -192,7 +194,6 @@ int listener_expand(const struct store_rule *rules, size_t rule_count,
 	return err;
 }
 
-/* The network as it is. The arrays are the caller's to release. */
 int listener_world_read(const struct store *store, struct listener_world *world)
 {
 	struct store_interface *interfaces = NULL;
@@ -229,54 +230,94 @@ static const struct store_listener *find(const struct store_listener *listeners,
 	return bsearch(listener, listeners, count, sizeof(*listeners), compare_keys);
 }
 
-/* Adds and changes before it removes: a listener that moves from one rule to
- * another is never missing in between. */
-static int write_difference(struct store *store, const struct store_listener *wanted,
-			    size_t wanted_count, const struct store_listener *present,
-			    size_t present_count)
+/* What the map holds and what it should hold, both sorted. */
+struct difference {
+	struct store_listener *wanted, *present;
+	size_t wanted_count, present_count;
+	size_t count; /* listeners to be written or removed */
+};
+
+static bool is_present(const struct difference *difference, const struct store_listener *wanted)
 {
-	int err = 0;
+	const struct store_listener *known =
+		find(difference->present, difference->present_count, wanted);
 
-	for (size_t i = 0; i < wanted_count && !err; i++) {
-		const struct store_listener *known = find(present, present_count, &wanted[i]);
+	return known && known->rule == wanted->rule;
+}
 
-		if (!known || known->rule != wanted[i].rule)
-			err = store_listener_put(store, &wanted[i]);
-	}
-	for (size_t i = 0; i < present_count && !err; i++) {
-		if (!find(wanted, wanted_count, &present[i]))
-			err = store_listener_remove(store, &present[i].key);
-	}
+static bool is_wanted(const struct difference *difference, const struct store_listener *present)
+{
+	return find(difference->wanted, difference->wanted_count, present);
+}
+
+static int difference_read(const struct store *store, const struct store_rule *rules, size_t count,
+			   struct difference *difference)
+{
+	struct listener_world world = {};
+	int err = listener_world_read(store, &world);
+
+	if (!err)
+		err = listener_expand(rules, count, &world, &difference->wanted,
+				      &difference->wanted_count);
+	listener_world_release(&world);
+	if (!err && difference->wanted_count > LISTENERS_MAX)
+		err = fail(-ENOSPC, "the rules need %zu listeners, there is room for %d",
+			   difference->wanted_count, LISTENERS_MAX);
+	if (!err)
+		err = store_listeners(store, &difference->present, &difference->present_count);
+	if (!err && difference->present_count)
+		qsort(difference->present, difference->present_count, sizeof(*difference->present),
+		      compare_keys);
+	for (size_t i = 0; !err && i < difference->wanted_count; i++)
+		difference->count += !is_present(difference, &difference->wanted[i]);
+	for (size_t i = 0; !err && i < difference->present_count; i++)
+		difference->count += !is_wanted(difference, &difference->present[i]);
+	return err;
+}
+
+/* The one listener that differs. */
+static int write_in_place(struct store *store, const struct difference *difference)
+{
+	for (size_t i = 0; i < difference->wanted_count; i++)
+		if (!is_present(difference, &difference->wanted[i]))
+			return store_listener_put(store, &difference->wanted[i]);
+	for (size_t i = 0; i < difference->present_count; i++)
+		if (!is_wanted(difference, &difference->present[i]))
+			return store_listener_remove(store, &difference->present[i].key);
+	return 0;
+}
+
+int listener_prepare(struct store *store, const struct store_rule *rules, size_t count,
+		     bool *is_swap)
+{
+	struct difference difference = {};
+	int err = difference_read(store, rules, count, &difference);
+
+	*is_swap = !err && difference.count > 1;
+	if (*is_swap)
+		err = store_listeners_prepare(store, difference.wanted, difference.wanted_count);
+	else if (!err)
+		err = write_in_place(store, &difference);
+	free(difference.wanted);
+	free(difference.present);
 	return err;
 }
 
 int listener_sync(struct store *store)
 {
-	struct store_listener *wanted = NULL, *present = NULL;
-	size_t rule_count, wanted_count = 0, present_count = 0;
-	struct listener_world world = {};
 	struct store_rule *rules = NULL;
+	bool is_swap = false;
+	size_t count = 0;
 	int err;
 
-	err = store_rules(store, &rules, &rule_count);
+	err = store_change_settle(store);
 	if (!err)
-		err = listener_world_read(store, &world);
+		err = store_rules(store, &rules, &count);
 	if (!err)
-		err = listener_expand(rules, rule_count, &world, &wanted, &wanted_count);
-	if (!err && wanted_count > LISTENERS_MAX)
-		err = fail(-ENOSPC, "the rules need %zu listeners, there is room for %d",
-			   wanted_count, LISTENERS_MAX);
-	if (!err)
-		err = store_listeners(store, &present, &present_count);
-	if (err)
-		goto out;
-	if (present_count)
-		qsort(present, present_count, sizeof(*present), compare_keys);
-	err = write_difference(store, wanted, wanted_count, present, present_count);
-out:
-	free(present);
-	free(wanted);
-	listener_world_release(&world);
+		err = listener_prepare(store, rules, count, &is_swap);
 	free(rules);
-	return err;
+	if (err || !is_swap)
+		return err;
+	err = store_change_commit(store, true);
+	return err ? err : store_change_settle(store);
 }

@@ -251,6 +251,8 @@ static void judge_bind(const struct problem_view *view, const struct spec *spec,
 void problem_of_rule(const struct problem_view *view, const struct store_rule *rule,
 		     json_t *problems)
 {
+	if (!rule->spec.enabled)
+		return;
 	judge_forwarding(!addr_is_v4(&rule->spec.target), problems);
 	if (!has_listener(view, rule->id))
 		judge_listeners(view, rule, problems);
@@ -264,7 +266,8 @@ static void judge_silence(const struct store_rule *rule, const struct rule_total
 {
 	char target[SPEC_LISTENER_BYTES];
 
-	if (totals->packets[XDNAT_ORIGINAL] < SILENT_PACKETS || totals->packets[XDNAT_REPLY])
+	if (!rule->spec.enabled || totals->packets[XDNAT_ORIGINAL] < SILENT_PACKETS ||
+	    totals->packets[XDNAT_REPLY])
 		return;
 	spec_format_target(&rule->spec, target);
 	add(problems, "silent_target",

@@ -30,12 +30,12 @@ json_t *rule_record(const struct spec *spec)
 	char target[ADDR_TEXT_BYTES];
 	json_t *record;
 
-	record = json_pack("{s:s, s:o, s:i, s:s, s:s, s:i, s:s, s:s?}", "name", spec->name, "bind",
-			   bind_record(spec), "port", (int)spec->port_host, "proto",
+	record = json_pack("{s:s, s:o, s:i, s:s, s:s, s:i, s:b, s:s, s:s?}", "name", spec->name,
+			   "bind", bind_record(spec), "port", (int)spec->port_host, "proto",
 			   spec->proto == IPPROTO_UDP ? "udp" : "tcp", "target",
 			   addr_format(&spec->target, false, target), "target_port",
-			   (int)spec->target_port_host, "mode", "preserve", "comment",
-			   *spec->comment ? spec->comment : NULL);
+			   (int)spec->target_port_host, "enabled", (int)spec->enabled, "mode",
+			   "preserve", "comment", *spec->comment ? spec->comment : NULL);
 	return record;
 }
 

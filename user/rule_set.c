@@ -148,15 +148,12 @@ static int find_listener(const struct rule_set *set, const char *text,
 
 static const struct store_rule *find_spec(const struct rule_set *set, const struct spec *spec)
 {
-	const struct spec *other;
 	size_t i;
 
-	for (i = 0; i < set->count; i++) {
-		other = &set->rules[i].spec;
-		if (spec_same_listener(other, spec) && addr_equal(&other->target, &spec->target) &&
-		    other->target_port_host == spec->target_port_host)
+	for (i = 0; i < set->count; i++)
+		if (spec_same_listener(&set->rules[i].spec, spec) &&
+		    spec_same_target(&set->rules[i].spec, spec))
 			return &set->rules[i];
-	}
 	return NULL;
 }
 

@@ -52,41 +52,37 @@ static int take_mode(struct spec *spec, const char *value)
 	return fail(-EINVAL, "mode=%s is not known: type mode=preserve", value);
 }
 
+static int take_enabled(struct spec *spec, const char *value)
+{
+	if (strcmp(value, "yes") && strcmp(value, "no"))
+		return fail(-EINVAL, "enabled=%s is not known: type enabled=yes or enabled=no",
+			    value);
+	spec->enabled = !strcmp(value, "yes");
+	return 0;
+}
+
 /* DESIGN.md section 4's keys; without a function: not in this version. */
 static const struct {
 	const char *name;
 	int (*take)(struct spec *spec, const char *value);
 } keys[] = {
-	{"name", take_name},
-	{"comment", take_comment},
-	{"mode", take_mode},
-	{"snat", NULL},
-	{"allow", NULL},
-	{"deny", NULL},
-	{"hairpin", NULL},
-	{"except", NULL},
-	{"idle-tcp", NULL},
-	{"idle-udp", NULL},
-	{"max-flows", NULL},
-	{"new-rate", NULL},
-	{"new-rate-source", NULL},
-	{"mss", NULL},
-	{"log", NULL},
-	{"enabled", NULL},
-	{"balance", NULL},
-	{"check", NULL},
-	{"check-every", NULL},
-	{"check-timeout", NULL},
-	{"rise", NULL},
-	{"fall", NULL},
-	{"on-down", NULL},
-	{"no-target", NULL},
-	{"sticky", NULL},
-	{"slow-start", NULL},
+	{"name", take_name},   {"comment", take_comment},
+	{"mode", take_mode},   {"enabled", take_enabled},
+	{"snat", NULL},	       {"allow", NULL},
+	{"deny", NULL},	       {"hairpin", NULL},
+	{"except", NULL},      {"idle-tcp", NULL},
+	{"idle-udp", NULL},    {"max-flows", NULL},
+	{"new-rate", NULL},    {"new-rate-source", NULL},
+	{"mss", NULL},	       {"log", NULL},
+	{"balance", NULL},     {"check", NULL},
+	{"check-every", NULL}, {"check-timeout", NULL},
+	{"rise", NULL},	       {"fall", NULL},
+	{"on-down", NULL},     {"no-target", NULL},
+	{"sticky", NULL},      {"slow-start", NULL},
 	{"on-resolve", NULL},
 };
 #define KEYS (sizeof(keys) / sizeof(keys[0]))
-static const char keys_here[] = "name=, comment=, mode=preserve";
+static const char keys_here[] = "name=, comment=, mode=preserve, enabled=";
 
 /* The row of the word's key, KEYS if it has none that we know. */
 static size_t find_key(const char *word)
@@ -217,13 +213,13 @@ static void append_rule(const struct spec *spec, bool for_shell, char *line, siz
 static size_t format_line(const struct spec *spec, bool for_shell, char *line, size_t size)
 {
 	char quoted[SPEC_QUOTED_BYTES(SPEC_COMMENT_BYTES)];
-	char text[SPEC_LISTENER_BYTES];
 	size_t used = 0;
 
 	append_rule(spec, for_shell, line, size, &used);
-	spec_format_listener(spec, text);
-	if (strcmp(spec->name, text))
+	if (spec_has_name(spec))
 		append(line, size, &used, " name=%s", spec->name);
+	if (!spec->enabled)
+		append(line, size, &used, " enabled=no");
 	if (*spec->comment)
 		append(line, size, &used, " comment=%s", spec_quote(spec->comment, quoted));
 	return used;
@@ -251,7 +247,7 @@ static int parse_words(const char *const *words, size_t count, struct spec *spec
 	const char *rule = count ? words[0] : "";
 	int err;
 
-	*spec = (struct spec){0};
+	*spec = (struct spec){.enabled = true};
 	for (size_t i = 0; i < count; i++)
 		if (!is_printable(words[i]))
 			return fail(-EINVAL, "\"%s\" holds control characters or is not UTF-8",
@@ -326,6 +322,14 @@ void spec_format_target(const struct spec *spec, char *text)
 		 spec->target_port_host);
 }
 
+bool spec_has_name(const struct spec *spec)
+{
+	char listener[SPEC_LISTENER_BYTES];
+
+	spec_format_listener(spec, listener);
+	return strcmp(spec->name, listener);
+}
+
 /* Bound before unbound, as packets see them; then as people count. */
 static int compare_listeners(const struct spec *left, const struct spec *right)
 {
@@ -358,9 +362,15 @@ int spec_compare(const void *left, const void *right)
 	return compare_listeners(left, right);
 }
 
+bool spec_same_target(const struct spec *left, const struct spec *right)
+{
+	return addr_equal(&left->target, &right->target) &&
+	       left->target_port_host == right->target_port_host;
+}
+
 bool spec_equal(const struct spec *left, const struct spec *right)
 {
-	return spec_same_listener(left, right) && addr_equal(&left->target, &right->target) &&
-	       left->target_port_host == right->target_port_host &&
-	       !strcmp(left->name, right->name) && !strcmp(left->comment, right->comment);
+	return spec_same_listener(left, right) && spec_same_target(left, right) &&
+	       left->enabled == right->enabled && !strcmp(left->name, right->name) &&
+	       !strcmp(left->comment, right->comment);
 }

@@ -36,6 +36,7 @@ struct spec {
 	uint8_t proto; /* IPPROTO_TCP or IPPROTO_UDP */
 	struct xdnat_addr target;
 	uint16_t target_port_host;
+	bool enabled; /* false: as if it were not there */
 	char comment[SPEC_COMMENT_BYTES];
 };
 
@@ -58,7 +59,10 @@ void spec_format_listener(const struct spec *spec, char *text);
 /* "10.0.0.5:80", "[fd00::5]:80". SPEC_LISTENER_BYTES at most. */
 void spec_format_target(const struct spec *spec, char *text);
 
+/* False: it is named by its listener. */
+bool spec_has_name(const struct spec *spec);
 bool spec_equal(const struct spec *left, const struct spec *right);
+bool spec_same_target(const struct spec *left, const struct spec *right);
 /* Same BIND, port and protocol, and the same family: they cannot both be there. */
 bool spec_same_listener(const struct spec *left, const struct spec *right);
 /* Order of `rule list`: by listener. For qsort. */

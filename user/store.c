@@ -283,6 +283,28 @@ int store_map_read(int map, struct store_array *array)
 	return err;
 }
 
+int store_map_write(int map, const void *keys, const void *values, size_t count)
+{
+	uint32_t written = count;
+	int err = count ? bpf_map_update_batch(map, keys, values, &written, NULL) : 0;
+
+	if (err == -E2BIG)
+		return fail(-ENOSPC, "there is no room for so many rules");
+	return err ? store_fail(err, "cannot write a map") : 0;
+}
+
+int store_map_delete(int map, const struct store_stale *stale)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < stale->count; i++) {
+		err = bpf_map_delete_elem(map, (char *)stale->keys + i * stale->key_bytes);
+		if (err == -ENOENT)
+			err = 0;
+	}
+	return err ? store_fail(err, "cannot remove what is left of a rule") : 0;
+}
+
 int store_config(const struct store *store, struct xdnat_config *config)
 {
 	uint32_t zero = 0;
@@ -302,10 +324,7 @@ int store_config_write(struct store *store, const struct xdnat_config *config)
 	uint32_t zero = 0;
 	int err = bpf_map_update_elem(store->maps[STORE_CONFIG], &zero, config, BPF_EXIST);
 
-	if (err)
-		return store_fail(err, "cannot write xdnat_config");
-	store->config = *config;
-	return 0;
+	return err ? store_fail(err, "cannot write xdnat_config") : 0;
 }
 
 int store_counters(const struct store *store, struct xdnat_counter *counters)

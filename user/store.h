@@ -37,23 +37,27 @@ int store_counters(const struct store *store, struct xdnat_counter *counters);
 /* Rules. An entry is what a rule is to tools and datapath alike. */
 struct store_rule {
 	uint32_t id;
+	uint32_t key; /* of its spec: another once the rule says something else */
 	struct spec spec;
 	struct xdnat_rule rule; /* target and totals */
 };
 /* All rules in listener order; *rules is malloc'd. */
 int store_rules(const struct store *store, struct store_rule **rules, size_t *count);
-/* Writes spec and target; no packet sees the rule until a listener names it. */
-int store_rule_add(struct store *store, const struct spec *spec, uint32_t *id);
-/* A rule goes in three steps, so that no listener ever leads to nothing: hidden
- * (tools see it no more, packets do), its listeners given to others or removed,
- * pruned. Shown again it is as it was. */
-int store_rule_hide(struct store *store, uint32_t id);
-int store_rule_show(struct store *store, const struct store_rule *rule);
-/* store_rules(), and removes what is left of hidden ones; no listener may name them
- * any more. */
-int store_rules_prune(struct store *store, struct store_rule **rules, size_t *count);
-/* Raises config.generation: what follows rules looks again. */
-int store_rules_changed(struct store *store);
+
+/*
+ * A change of the rules. What is added and removed, and the listeners in the other
+ * set, nobody sees until it is committed; settling removes what was replaced, or,
+ * of a change that was never committed, what was prepared. It begins with settling:
+ * the change before may have been cut short. Under the instance's lock.
+ */
+int store_change_settle(struct store *store);
+/* Gives rules their keys, and ids to those that have none (0); the others' rows,
+ * targets and totals stay. */
+int store_change_add(struct store *store, struct store_rule *rules, size_t count);
+int store_change_remove(struct store *store, const struct store_rule *rules, size_t count);
+/* Raises config.generation, by which those who follow rules know that they changed.
+ * is_swap: the prepared listeners come into force with it. */
+int store_change_commit(struct store *store, bool is_swap);
 
 /* Listeners of the active set. */
 struct store_listener {
@@ -63,6 +67,9 @@ struct store_listener {
 int store_listeners(const struct store *store, struct store_listener **listeners, size_t *count);
 int store_listener_put(struct store *store, const struct store_listener *listener);
 int store_listener_remove(struct store *store, const struct xdnat_listener *key);
+/* Fills the other set, which is empty, for store_change_commit(). */
+int store_listeners_prepare(struct store *store, const struct store_listener *listeners,
+			    size_t count);
 
 /* Loaded interfaces, by rising ifindex. */
 struct store_interface {

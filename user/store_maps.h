@@ -23,7 +23,7 @@ enum {
 
 enum { STORE_XDP, STORE_FLOW_END, STORE_CLOCK, STORE_PROGRAMS };
 
-/* Rules as they were last read, by rising id. An id's spec never changes, so none is
+/* Rules as they were last read, by rising key. A key's text never changes, so none is
  * parsed twice. */
 struct store_known {
 	struct store_rule *rules;
@@ -33,7 +33,7 @@ struct store_known {
 struct store {
 	int maps[STORE_MAPS];
 	int programs[STORE_PROGRAMS];
-	struct xdnat_config config; /* as it was when opened or last written here */
+	struct xdnat_config config; /* as it was when opened; what changes: store_config() */
 	struct store_known *known;
 };
 
@@ -62,6 +62,31 @@ struct store_array {
 };
 /* array is zero but for sizes; entries is malloc'd, NULL if there are none. */
 int store_map_read(int map, struct store_array *array);
+
+/* Writes all entries, keys and values being arrays. -ENOSPC with fail(): no room. */
+int store_map_write(int map, const void *keys, const void *values, size_t count);
+
+/* Keys of entries that are to go. All zero but for key_bytes; keys is malloc'd. */
+struct store_stale {
+	void *keys;
+	size_t count, room, key_bytes;
+};
+int store_stale_add(struct store_stale *stale, const void *key);
+/* Entries that are gone already do no harm. */
+int store_map_delete(int map, const struct store_stale *stale);
+
+/* SPECS and RULES as they are, held or not; RULES by rising id. SPECS is read first,
+ * as RULES is written first and removed last: who has a spec has the other row too,
+ * unless it is just going. */
+struct store_rule_maps {
+	struct store_array specs, rows;
+};
+int store_rule_maps_read(const struct store *store, struct store_rule_maps *maps);
+void store_rule_maps_free(struct store_rule_maps *maps); /* accepts {} */
+bool store_spec_holds(const struct xdnat_spec *spec, uint32_t generation);
+/* Listeners of the set that is not in force. */
+int store_listeners_stale(const struct store *store, const struct xdnat_config *config,
+			  struct store_stale *stale);
 
 /* fail() with "WHAT: the kernel's reason". Returns -EPERM or -EACCES if it is that,
  * else -EIO: a kernel's errno does not mean what ours mean to main. */

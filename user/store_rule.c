@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The store's rules, listeners, interfaces and neighbours.
+ * The store's rules: reading those that hold. store_change.c changes them.
  */
-#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "addr.h"
 #include "fail.h"
 #include "store_maps.h"
 
@@ -19,67 +17,66 @@ static int compare_rules(const void *left, const void *right)
 	return spec_compare(&l->spec, &r->spec);
 }
 
-static int compare_ids(const void *left, const void *right)
+static int compare_keys(const void *left, const void *right)
+{
+	const struct store_rule *l = left, *r = right;
+
+	return (l->key > r->key) - (l->key < r->key);
+}
+
+static int compare_words(const void *left, const void *right)
 {
 	const uint32_t *l = left, *r = right;
 
 	return (*l > *r) - (*l < *r);
 }
 
-/* Both maps, RULES by rising id. SPECS is read first, as RULES is written first and
- * removed last: who has a spec has the other row too, unless it is just going. */
-struct rule_maps {
-	struct store_array specs, rows;
-	size_t row_bytes; /* of an entry: id and value */
-	bool *has_spec;	  /* as rows */
-};
+bool store_spec_holds(const struct xdnat_spec *spec, uint32_t generation)
+{
+	return spec->since <= generation && (!spec->until || spec->until > generation);
+}
 
-static int read_maps(const struct store *store, struct rule_maps *maps)
+int store_rule_maps_read(const struct store *store, struct store_rule_maps *maps)
 {
 	int err;
 
-	*maps = (struct rule_maps){
+	*maps = (struct store_rule_maps){
 		.specs.sizes = {sizeof(uint32_t), sizeof(struct xdnat_spec)},
 		.rows.sizes = {sizeof(uint32_t), sizeof(struct xdnat_rule)},
 	};
-	maps->row_bytes = store_entry_bytes(&maps->rows.sizes);
 	err = store_map_read(store->maps[STORE_SPECS], &maps->specs);
 	if (!err)
 		err = store_map_read(store->maps[STORE_RULES], &maps->rows);
-	if (err)
-		return err;
-	maps->has_spec = calloc(maps->rows.count + 1, sizeof(*maps->has_spec));
-	if (!maps->has_spec)
-		return fail(-ENOMEM, "no memory for %zu rules", maps->rows.count);
-	if (maps->rows.count)
-		qsort(maps->rows.entries, maps->rows.count, maps->row_bytes, compare_ids);
-	return 0;
+	if (!err && maps->rows.count)
+		qsort(maps->rows.entries, maps->rows.count, store_entry_bytes(&maps->rows.sizes),
+		      compare_words);
+	return err;
 }
 
-static void free_maps(struct rule_maps *maps)
+void store_rule_maps_free(struct store_rule_maps *maps)
 {
 	free(maps->specs.entries);
 	free(maps->rows.entries);
-	free(maps->has_spec);
 }
 
-/* NULL if there is none, as there may be no items at all. */
-static void *find_id(uint32_t id, const void *items, size_t count, size_t item_bytes)
+/* The entry that starts with word, items being sorted by it; NULL if there is none. */
+static const void *find_word(uint32_t word, const void *items, size_t count, size_t item_bytes)
 {
-	return count ? bsearch(&id, items, count, item_bytes, compare_ids) : NULL;
+	return count ? bsearch(&word, items, count, item_bytes, compare_words) : NULL;
 }
 
 static int parse_spec(const struct store_known *known, const char *text, struct store_rule *rule)
 {
-	const struct store_rule *same =
-		find_id(rule->id, known->rules, known->count, sizeof(*same));
+	const struct store_rule *same = known->count ? bsearch(rule, known->rules, known->count,
+							       sizeof(*same), compare_keys)
+						     : NULL;
 	int err = 0;
 
 	if (same)
 		rule->spec = same->spec;
 	else
 		err = spec_parse_line(text, &rule->spec);
-	return err ? fail_while(err, "rule %u in the map", rule->id) : 1;
+	return err ? fail_while(err, "rule %u in the map", rule->id) : 0;
 }
 
 /* Failing to is no loss. rules: as they were made, by whatever order. */
@@ -90,45 +87,51 @@ static void remember(struct store_known *known, const struct store_rule *rules, 
 	if (!copy)
 		return;
 	memcpy(copy, rules, count * sizeof(*copy));
-	qsort(copy, count, sizeof(*copy), compare_ids);
+	qsort(copy, count, sizeof(*copy), compare_keys);
 	free(known->rules);
 	*known = (struct store_known){.rules = copy, .count = count};
 }
 
-/* spec: an entry of SPECS. 1 if the rule is there as a whole. */
-static int make_rule(const struct store_known *known, const char *spec, struct rule_maps *maps,
-		     struct store_rule *rule)
+/* entry: of SPECS. 1 if the rule is there as a whole and holds. */
+static int make_rule(const struct store_known *known, const char *entry, uint32_t generation,
+		     const struct store_rule_maps *maps, struct store_rule *rule)
 {
+	const struct xdnat_spec *spec = (const void *)(entry + sizeof(uint32_t));
 	const char *row;
+	int err;
 
-	memcpy(&rule->id, spec, sizeof(rule->id));
-	row = find_id(rule->id, maps->rows.entries, maps->rows.count, maps->row_bytes);
+	if (!store_spec_holds(spec, generation))
+		return 0;
+	row = find_word(spec->rule, maps->rows.entries, maps->rows.count,
+			store_entry_bytes(&maps->rows.sizes));
 	if (!row)
 		return 0;
-	maps->has_spec[(row - maps->rows.entries) / maps->row_bytes] = true;
-	memcpy(&rule->rule, row + sizeof(rule->id), sizeof(rule->rule));
-	return parse_spec(known, spec + sizeof(rule->id), rule);
+	memcpy(&rule->key, entry, sizeof(rule->key));
+	rule->id = spec->rule;
+	memcpy(&rule->rule, row + sizeof(uint32_t), sizeof(rule->rule));
+	err = parse_spec(known, spec->text, rule);
+	return err ? err : 1;
 }
 
 /* In listener order; *rules is malloc'd. */
-static int make_rules(struct store_known *known, struct rule_maps *maps, struct store_rule **rules,
-		      size_t *count)
+static int make_rules(struct store_known *known, const struct store_rule_maps *maps,
+		      uint32_t generation, struct store_rule **rules, size_t *count)
 {
-	size_t spec_bytes = store_entry_bytes(&maps->specs.sizes);
+	size_t entry_bytes = store_entry_bytes(&maps->specs.sizes);
 	struct store_rule *made = calloc(maps->specs.count + 1, sizeof(*made));
-	int is_whole = 0;
+	int status = 0;
 
-	*count = 0;
 	if (!made)
 		return fail(-ENOMEM, "no memory for %zu rules", maps->specs.count);
-	for (size_t i = 0; i < maps->specs.count && is_whole >= 0; i++) {
-		is_whole =
-			make_rule(known, maps->specs.entries + i * spec_bytes, maps, &made[*count]);
-		*count += is_whole > 0;
+	for (size_t i = 0; i < maps->specs.count && status >= 0; i++) {
+		status = make_rule(known, maps->specs.entries + i * entry_bytes, generation, maps,
+				   &made[*count]);
+		*count += status > 0;
 	}
-	if (is_whole < 0) {
+	if (status < 0) {
 		free(made);
-		return is_whole;
+		*count = 0;
+		return status;
 	}
 	remember(known, made, *count);
 	qsort(made, *count, sizeof(*made), compare_rules);
@@ -136,214 +139,25 @@ static int make_rules(struct store_known *known, struct rule_maps *maps, struct 
 	return 0;
 }
 
+/* What holds at one generation is all there while that is the present one. */
 int store_rules(const struct store *store, struct store_rule **rules, size_t *count)
 {
-	struct rule_maps maps;
-	int err = read_maps(store, &maps);
-
-	*rules = NULL;
-	*count = 0;
-	if (!err)
-		err = make_rules(store->known, &maps, rules, count);
-	free_maps(&maps);
-	return err;
-}
-
-int store_rules_prune(struct store *store, struct store_rule **rules, size_t *count)
-{
-	struct rule_maps maps;
-	int err = read_maps(store, &maps);
-
-	*rules = NULL;
-	*count = 0;
-	if (!err)
-		err = make_rules(store->known, &maps, rules, count);
-	for (size_t i = 0; !err && i < maps.rows.count; i++)
-		if (!maps.has_spec[i])
-			bpf_map_delete_elem(store->maps[STORE_RULES],
-					    maps.rows.entries + i * maps.row_bytes);
-	free_maps(&maps);
-	return err;
-}
-
-static int put_spec(struct store *store, uint32_t id, const struct spec *spec)
-{
-	struct xdnat_spec text = {};
-
-	spec_format(spec, text.text);
-	return bpf_map_update_elem(store->maps[STORE_SPECS], &id, &text, BPF_NOEXIST);
-}
-
-static int fail_write(int err)
-{
-	if (err == -E2BIG)
-		return fail(-ENOSPC, "there are %u rules already, the most there can be",
-			    XDNAT_RULES_MAX);
-	return store_fail(err, "cannot write the rule");
-}
-
-int store_rule_add(struct store *store, const struct spec *spec, uint32_t *id)
-{
-	struct xdnat_rule rule = {
-		.target = spec->target,
-		.target_port = htons(spec->target_port_host),
-	};
-	struct xdnat_config config;
+	struct store_rule_maps maps = {};
+	struct xdnat_config before, after;
 	int err;
 
-	err = store_config(store, &config);
-	if (err)
-		return err;
-	*id = config.next_rule_id++;
-	err = store_config_write(store, &config);
-	if (err)
-		return err;
-	rule.id = *id;
-	err = bpf_map_update_elem(store->maps[STORE_RULES], id, &rule, BPF_NOEXIST);
-	if (!err)
-		err = put_spec(store, *id, spec);
-	if (!err)
-		return 0;
-	bpf_map_delete_elem(store->maps[STORE_RULES], id);
-	return fail_write(err);
-}
-
-int store_rule_hide(struct store *store, uint32_t id)
-{
-	int err = bpf_map_delete_elem(store->maps[STORE_SPECS], &id);
-
-	return err ? store_fail(err, "cannot remove the rule") : 0;
-}
-
-int store_rule_show(struct store *store, const struct store_rule *rule)
-{
-	int err = put_spec(store, rule->id, &rule->spec);
-
-	return err ? fail_write(err) : 0;
-}
-
-int store_rules_changed(struct store *store)
-{
-	struct xdnat_config config;
-	int err = store_config(store, &config);
-
-	if (err)
-		return err;
-	config.generation++;
-	return store_config_write(store, &config);
-}
-
-int store_listeners(const struct store *store, struct store_listener **listeners, size_t *count)
-{
-	struct store_array array = {
-		.sizes = {sizeof(struct xdnat_listener), sizeof(uint32_t)},
-	};
-	int err = store_map_read(store->maps[STORE_LISTENERS], &array);
-	struct store_listener *listener = (void *)array.entries;
-
-	_Static_assert(sizeof(*listener) == sizeof(struct xdnat_listener) + sizeof(uint32_t),
-		       "entries are store_listeners");
-	*listeners = listener;
+	*rules = NULL;
 	*count = 0;
-	for (size_t i = 0; !err && i < array.count; i++) {
-		if (listener[i].key.set != store->config.active_set)
-			continue;
-		listener[*count] = listener[i];
-		listener[(*count)++].key.set = 0;
-	}
+	do {
+		store_rule_maps_free(&maps);
+		err = store_config(store, &before);
+		if (!err)
+			err = store_rule_maps_read(store, &maps);
+		if (!err)
+			err = store_config(store, &after);
+	} while (!err && before.generation != after.generation);
+	if (!err)
+		err = make_rules(store->known, &maps, before.generation, rules, count);
+	store_rule_maps_free(&maps);
 	return err;
-}
-
-static struct xdnat_listener in_active_set(const struct store *store,
-					   const struct xdnat_listener *key)
-{
-	struct xdnat_listener active = *key;
-
-	active.set = store->config.active_set;
-	return active;
-}
-
-int store_listener_put(struct store *store, const struct store_listener *listener)
-{
-	struct xdnat_listener key = in_active_set(store, &listener->key);
-	int err = bpf_map_update_elem(store->maps[STORE_LISTENERS], &key, &listener->rule, BPF_ANY);
-
-	if (err == -E2BIG)
-		return fail(-ENOSPC, "no room for more listeners (%u)", XDNAT_LISTENERS_MAX);
-	return err ? store_fail(err, "cannot write a listener") : 0;
-}
-
-int store_listener_remove(struct store *store, const struct xdnat_listener *key)
-{
-	struct xdnat_listener active = in_active_set(store, key);
-	int err = bpf_map_delete_elem(store->maps[STORE_LISTENERS], &active);
-
-	return err && err != -ENOENT ? store_fail(err, "cannot remove a listener") : 0;
-}
-
-static int compare_interfaces(const void *left, const void *right)
-{
-	const struct store_interface *l = left, *r = right;
-
-	return (l->ifindex > r->ifindex) - (l->ifindex < r->ifindex);
-}
-
-int store_interfaces(const struct store *store, struct store_interface **interfaces, size_t *count)
-{
-	struct store_array array = {
-		.sizes = {sizeof(uint32_t), sizeof(struct xdnat_interface)},
-	};
-	int err = store_map_read(store->maps[STORE_INTERFACES], &array);
-
-	_Static_assert(sizeof(**interfaces) == sizeof(uint32_t) + sizeof(struct xdnat_interface),
-		       "entries are store_interfaces");
-	*interfaces = (void *)array.entries;
-	*count = array.count;
-	if (array.count)
-		qsort(*interfaces, array.count, sizeof(**interfaces), compare_interfaces);
-	return err;
-}
-
-int store_interface_put(struct store *store, const struct store_interface *interface)
-{
-	int err = bpf_map_update_elem(store->maps[STORE_INTERFACES], &interface->ifindex,
-				      &interface->interface, BPF_ANY);
-
-	return err ? store_fail(err, "cannot write interface %s", interface->interface.name) : 0;
-}
-
-int store_interface_remove(struct store *store, uint32_t ifindex)
-{
-	int err = bpf_map_delete_elem(store->maps[STORE_INTERFACES], &ifindex);
-
-	return err && err != -ENOENT ? err : 0;
-}
-
-int store_neighbours(const struct store *store, struct xdnat_neighbour **neighbours, size_t *count)
-{
-	struct store_array array = {
-		.sizes = {sizeof(struct xdnat_neighbour), sizeof(uint32_t)},
-	};
-	int err = store_map_read(store->maps[STORE_NEIGHBOURS], &array);
-	size_t entry = store_entry_bytes(&array.sizes);
-
-	*neighbours = (void *)array.entries;
-	*count = array.count;
-	for (size_t i = 1; !err && i < array.count; i++)
-		memmove(&(*neighbours)[i], array.entries + i * entry, sizeof(**neighbours));
-	return err;
-}
-
-int store_neighbour_put(struct store *store, const struct xdnat_neighbour *neighbour)
-{
-	uint32_t value = 0;
-
-	return bpf_map_update_elem(store->maps[STORE_NEIGHBOURS], neighbour, &value, BPF_ANY);
-}
-
-int store_neighbour_remove(struct store *store, const struct xdnat_neighbour *neighbour)
-{
-	int err = bpf_map_delete_elem(store->maps[STORE_NEIGHBOURS], neighbour);
-
-	return err == -ENOENT ? 0 : err;
 }

@@ -26,7 +26,7 @@ class Listeners:
     """The pinned map xdnat_listeners."""
 
     def __init__(self, command):
-        self.descriptor = bpf.pinned(os.path.join(command.pins, "v1/xdnat_listeners"))
+        self.descriptor = bpf.pinned(command.pin("xdnat_listeners"))
 
     def keys(self):
         return set(bpf.keys(self.descriptor, 20))

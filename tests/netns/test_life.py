@@ -270,7 +270,7 @@ def test_every_packet_is_counted(network, native, service):
     service(network.server, talk.udp_echo, 53, SERVER, kind=2)
     native("rule", "add", UDP_RULE)
     forwarded = bpf.reasons().index("FORWARDED")
-    descriptor = bpf.pinned(os.path.join(native.pins, "v1/xdnat_stats"))
+    descriptor = bpf.pinned(native.pin("xdnat_stats"))
 
     def count():
         import struct
@@ -293,7 +293,7 @@ def test_daemon_frees_expired_flows(network, xdnat, service):
     service(network.server, talk.udp_echo, 53, SERVER, kind=2)
     xdnat("load", "wan", "lan", "--mode", "native", "--no-daemon")
     xdnat("rule", "add", UDP_RULE)
-    descriptor = bpf.pinned(os.path.join(xdnat.pins, "v1/xdnat_config"))
+    descriptor = bpf.pinned(xdnat.pin("xdnat_config"))
     bpf.set_lifetimes(descriptor, 2)
     os.close(descriptor)
     for _ in range(10):
@@ -301,7 +301,7 @@ def test_daemon_frees_expired_flows(network, xdnat, service):
             sock.settimeout(20)
             sock.sendto(b"once", (ROUTER, 5300))
             sock.recv(100)
-    descriptor = bpf.pinned(os.path.join(xdnat.pins, "v1/xdnat_flows4"))
+    descriptor = bpf.pinned(xdnat.pin("xdnat_flows4"))
     assert len(bpf.keys(descriptor, 16)) == 20
     xdnat("load")
     w.wait(lambda: not bpf.keys(descriptor, 16), "both halves of each are gone", 60, 0.2)

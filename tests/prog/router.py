@@ -120,7 +120,7 @@ class Router:
 
     def pinned(self, name):
         if name not in self.descriptors:
-            self.descriptors[name] = bpf.pinned(os.path.join(self.xdnat.pins, "v1", name))
+            self.descriptors[name] = bpf.pinned(self.xdnat.pin(name))
         return self.descriptors[name]
 
     def counters(self):

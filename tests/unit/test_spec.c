@@ -232,11 +232,11 @@ static void test_refused(void **state)
 static void test_later_keys(void **state)
 {
 	static const char *const later[] = {
-		"snat",		 "allow",    "deny",	   "hairpin",	"except",
-		"idle-tcp",	 "idle-udp", "max-flows",  "new-rate",	"new-rate-source",
-		"mss",		 "log",	     "enabled",	   "balance",	"check",
-		"check-every",	 "rise",     "fall",	   "on-down",	"no-target",
-		"check-timeout", "sticky",   "slow-start", "on-resolve"};
+		"snat",	    "allow",	  "deny",      "hairpin",   "except",
+		"idle-tcp", "idle-udp",	  "max-flows", "new-rate",  "new-rate-source",
+		"mss",	    "log",	  "balance",   "check",	    "check-every",
+		"rise",	    "fall",	  "on-down",   "no-target", "check-timeout",
+		"sticky",   "slow-start", "on-resolve"};
 	char key[64], message[96];
 
 	(void)state;
@@ -249,6 +249,27 @@ static void test_later_keys(void **state)
 		assert_int_equal(spec_parse(words, 2, &spec), -EINVAL);
 		assert_non_null(strstr(fail_text(), message));
 	}
+}
+
+static void test_enabled(void **state)
+{
+	const char *const words[] = {"80:10.0.0.5", "enabled=no"};
+	struct spec spec, other;
+	char line[XDNAT_SPEC_BYTES];
+
+	(void)state;
+	assert_int_equal(spec_parse(words, 1, &spec), 0);
+	assert_true(spec.enabled);
+	assert_int_equal(spec_parse(words, 2, &other), 0);
+	assert_false(other.enabled);
+	assert_false(spec_equal(&spec, &other));
+	assert_true(spec_same_listener(&spec, &other) && spec_same_target(&spec, &other));
+	spec_format(&other, line);
+	assert_string_equal(line, "80:10.0.0.5:80/tcp enabled=no");
+	spec_format(&spec, line);
+	assert_string_equal(line, "80:10.0.0.5:80/tcp");
+	assert_int_equal(spec_parse_line("80:10.0.0.5 enabled=perhaps", &spec), -EINVAL);
+	assert_non_null(strstr(fail_text(), "enabled=no"));
 }
 
 static void test_words(void **state)
@@ -443,10 +464,15 @@ static void test_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_valid),		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_later_keys),	cmocka_unit_test(test_words),
-		cmocka_unit_test(test_line_is_bounded), cmocka_unit_test(test_random_round_trip),
-		cmocka_unit_test(test_same_listener),	cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_valid),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_later_keys),
+		cmocka_unit_test(test_enabled),
+		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_line_is_bounded),
+		cmocka_unit_test(test_random_round_trip),
+		cmocka_unit_test(test_same_listener),
+		cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_order),
 	};
 

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Planning goes over sorted lists, so that ten thousand rules meet ten thousand
+ * others in a moment.
+ */
+#include "rule_change.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fail.h"
+#include "listener.h"
+#include "log.h"
+#include "rules_file.h"
+
+/* What a plan is made of. */
+struct plan {
+	const struct rule_set *set;
+	const struct rule_wanted **order; /* the wanted ones, by listener */
+	size_t count;
+	bool *gone;	    /* as set->rules; unset again for what stays */
+	const char **names; /* of all rules that will be there */
+	struct rule_change *change;
+};
+
+static int compare_wanted(const void *left, const void *right)
+{
+	const struct rule_wanted *const *l = left, *const *r = right;
+	int order = spec_compare(&(*l)->spec, &(*r)->spec);
+
+	return order ? order : ((*l)->line > (*r)->line) - ((*l)->line < (*r)->line);
+}
+
+static int compare_rule_to_spec(const void *spec, const void *rule)
+{
+	return spec_compare(spec, &((const struct store_rule *)rule)->spec);
+}
+
+static int compare_names(const void *left, const void *right)
+{
+	return strcmp(*(const char *const *)left, *(const char *const *)right);
+}
+
+/* "line 17: " before what went wrong with a line of a file. */
+static int fail_line(int err, unsigned int line)
+{
+	return line ? fail_while(err, "line %u", line) : err;
+}
+
+static int fail_taken(const struct rule_wanted *wanted, const struct spec *other)
+{
+	char target[SPEC_LISTENER_BYTES];
+	char name[SPEC_QUOTED_BYTES(SPEC_NAME_BYTES)];
+	struct spec enabled = *other;
+	int err;
+
+	spec_format_target(other, target);
+	spec_quote(other->name, name);
+	enabled.enabled = wanted->spec.enabled;
+	if (spec_equal(&enabled, &wanted->spec))
+		err = fail(-EEXIST, "rule %s is there and %s; type: xdnat rule %s %s", other->name,
+			   other->enabled ? "enabled" : "disabled",
+			   other->enabled ? "disable" : "enable", name);
+	else
+		err = fail(-EEXIST,
+			   "port %u is already forwarded by rule %s to %s%s; to change it: "
+			   "xdnat rule replace %s RULE, to delete it: xdnat rule del %s",
+			   other->port_host, other->name, target,
+			   other->enabled ? "" : " (disabled)", name, name);
+	return fail_line(err, wanted->line);
+}
+
+static int fail_twice(const struct rule_wanted *wanted, const struct rule_wanted *other)
+{
+	char listener[SPEC_LISTENER_BYTES];
+
+	spec_format_listener(&wanted->spec, listener);
+	return fail_line(
+		fail(-EEXIST, "%s is forwarded otherwise by line %u", listener, other->line),
+		wanted->line);
+}
+
+static void add(struct plan *plan, const struct spec *spec, uint32_t id)
+{
+	plan->change->added[plan->change->added_count++] =
+		(struct store_rule){.id = id, .spec = *spec};
+}
+
+/* The next wanted rule beside the one of that listener which is there. */
+static int plan_one(struct plan *plan, const struct rule_wanted *wanted)
+{
+	const struct rule_set *set = plan->set;
+	const struct store_rule *present =
+		set->count ? bsearch(&wanted->spec, set->rules, set->count, sizeof(*set->rules),
+				     compare_rule_to_spec)
+			   : NULL;
+	size_t at = present ? present - set->rules : 0;
+
+	if (present && spec_equal(&present->spec, &wanted->spec)) {
+		plan->gone[at] = false;
+		plan->change->unchanged++;
+		return 0;
+	}
+	if (present && !plan->gone[at])
+		return fail_taken(wanted, &present->spec);
+	plan->change->changed += present != NULL;
+	add(plan, &wanted->spec,
+	    present && spec_same_target(&present->spec, &wanted->spec) ? present->id : 0);
+	return 0;
+}
+
+static int plan_listeners(struct plan *plan)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < plan->count; i++) {
+		const struct rule_wanted *wanted = plan->order[i];
+		const struct rule_wanted *before = i ? plan->order[i - 1] : NULL;
+
+		if (!before || !spec_same_listener(&before->spec, &wanted->spec))
+			err = plan_one(plan, wanted);
+		else if (!spec_equal(&before->spec, &wanted->spec))
+			err = fail_twice(wanted, before);
+	}
+	return err;
+}
+
+static const struct rule_wanted *wanted_name(const struct plan *plan, const char *name)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (!strcmp(plan->order[i]->spec.name, name))
+			return plan->order[i];
+	return NULL;
+}
+
+/* name: of two rules that would be there, one of them wanted. */
+static int fail_name(const struct plan *plan, const char *name)
+{
+	const struct rule_wanted *wanted = wanted_name(plan, name);
+	char target[SPEC_LISTENER_BYTES];
+
+	for (size_t i = 0; i < plan->set->count; i++) {
+		const struct spec *other = &plan->set->rules[i].spec;
+
+		if (plan->gone[i] || strcmp(other->name, name))
+			continue;
+		spec_format_target(other, target);
+		return fail_line(fail(-EEXIST,
+				      "the name %s is that of the rule to %s; give another with "
+				      "name=NAME",
+				      name, target),
+				 wanted ? wanted->line : 0);
+	}
+	return fail_line(fail(-EEXIST, "the name %s is given to two rules", name),
+			 wanted ? wanted->line : 0);
+}
+
+/* Notes what goes, and that no two of the others have one name. */
+static int plan_names(struct plan *plan)
+{
+	const struct rule_set *set = plan->set;
+	struct rule_change *change = plan->change;
+	size_t count = 0;
+
+	for (size_t i = 0; i < set->count; i++)
+		if (plan->gone[i])
+			change->removed[change->removed_count++] = set->rules[i];
+		else
+			plan->names[count++] = set->rules[i].spec.name;
+	for (size_t i = 0; i < change->added_count; i++)
+		plan->names[count++] = change->added[i].spec.name;
+	qsort(plan->names, count, sizeof(*plan->names), compare_names);
+	for (size_t i = 1; i < count; i++)
+		if (!strcmp(plan->names[i - 1], plan->names[i]))
+			return fail_name(plan, plan->names[i]);
+	if (count > XDNAT_RULES_MAX)
+		return fail(-ENOSPC, "that would be %zu rules; there can be %u", count,
+			    XDNAT_RULES_MAX);
+	return 0;
+}
+
+static int plan_alloc(struct plan *plan, size_t count)
+{
+	size_t present = plan->set->count;
+
+	plan->order = calloc(count + 1, sizeof(*plan->order));
+	plan->gone = calloc(present + 1, sizeof(*plan->gone));
+	plan->names = calloc(present + count + 1, sizeof(*plan->names));
+	plan->change->added = calloc(count + 1, sizeof(*plan->change->added));
+	plan->change->removed = calloc(present + 1, sizeof(*plan->change->removed));
+	if (plan->order && plan->gone && plan->names && plan->change->added &&
+	    plan->change->removed)
+		return 0;
+	return fail(-ENOMEM, "no memory for %zu rules", present + count);
+}
+
+int rule_change_plan(const struct rule_set *set, const bool *gone, const struct rule_wanted *wanted,
+		     size_t count, struct rule_change *change)
+{
+	struct plan plan = {.set = set, .count = count, .change = change};
+	int err = plan_alloc(&plan, count);
+
+	if (err)
+		goto out;
+	memcpy(plan.gone, gone, set->count * sizeof(*gone));
+	for (size_t i = 0; i < count; i++)
+		plan.order[i] = &wanted[i];
+	qsort(plan.order, count, sizeof(*plan.order), compare_wanted);
+	err = plan_listeners(&plan);
+	if (!err)
+		err = plan_names(&plan);
+out:
+	free(plan.order);
+	free(plan.gone);
+	free(plan.names);
+	return err;
+}
+
+void rule_change_free(struct rule_change *change)
+{
+	free(change->removed);
+	free(change->added);
+}
+
+static int compare_keys(const void *left, const void *right)
+{
+	const struct store_rule *l = left, *r = right;
+
+	return (l->key > r->key) - (l->key < r->key);
+}
+
+/* The rules as they will be. Sorts change->removed by key. */
+static struct store_rule *rules_after(const struct rule_set *set, struct rule_change *change,
+				      size_t *count)
+{
+	struct store_rule *rules = calloc(set->count + change->added_count + 1, sizeof(*rules));
+
+	*count = 0;
+	if (!rules)
+		return NULL;
+	qsort(change->removed, change->removed_count, sizeof(*rules), compare_keys);
+	for (size_t i = 0; i < set->count; i++)
+		if (!change->removed_count ||
+		    !bsearch(&set->rules[i], change->removed, change->removed_count, sizeof(*rules),
+			     compare_keys))
+			rules[(*count)++] = set->rules[i];
+	memcpy(rules + *count, change->added, change->added_count * sizeof(*rules));
+	*count += change->added_count;
+	return rules;
+}
+
+/* Everything up to the moment from which it holds. */
+static int prepare_and_commit(struct store *store, const struct rule_set *set,
+			      struct rule_change *change)
+{
+	struct store_rule *rules = NULL;
+	bool is_swap = false;
+	size_t count;
+	int err;
+
+	err = store_change_add(store, change->added, change->added_count);
+	if (!err)
+		err = store_change_remove(store, change->removed, change->removed_count);
+	if (err)
+		return err;
+	rules = rules_after(set, change, &count);
+	err = rules ? listener_prepare(store, rules, count, &is_swap)
+		    : fail(-ENOMEM, "no memory for the rules");
+	free(rules);
+	return err ? err : store_change_commit(store, is_swap);
+}
+
+static int write_file(const struct instance *instance, const struct store *store)
+{
+	struct store_rule *rules = NULL;
+	size_t count;
+	int err = store_rules(store, &rules, &count);
+
+	if (!err)
+		err = rules_file_write(instance, rules, count);
+	free(rules);
+	return err;
+}
+
+int rule_change_refresh(const struct instance *instance, struct store *store)
+{
+	int err = listener_sync(store);
+
+	if (!err && write_file(instance, store))
+		log_warning("%s", fail_text());
+	return err;
+}
+
+int rule_change_refresh_after(const struct instance *instance, struct store *store, int err)
+{
+	char why[512];
+
+	snprintf(why, sizeof(why), "%s", fail_text());
+	if (rule_change_refresh(instance, store))
+		log_warning("and the rules could not be put in force: %s", fail_text());
+	return fail(err, "%s", why);
+}
+
+int rule_change_apply(const struct instance *instance, struct store *store,
+		      const struct rule_set *set, struct rule_change *change)
+{
+	int err;
+
+	if (!change->added_count && !change->removed_count)
+		return rule_change_refresh(instance, store);
+	err = store_change_settle(store);
+	if (!err)
+		err = prepare_and_commit(store, set, change);
+	if (err)
+		return rule_change_refresh_after(instance, store, err);
+	if (store_change_settle(store))
+		log_warning("%s", fail_text());
+	if (write_file(instance, store))
+		log_warning("%s", fail_text());
+	return 0;
+}

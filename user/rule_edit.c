@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rule_edit.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <search.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "fail.h"
+#include "flow_end.h"
+#include "host_port.h"
+#include "interface.h"
+#include "log.h"
+#include "netlink.h"
+#include "nexthop.h"
+#include "problem.h"
+#include "progress.h"
+
+#define RESOLVE_MS 1000
+/* Each costs questions to the kernel; `xdnat` shows the others' problems. */
+#define RULES_JUDGED  64
+#define WARNINGS_SAID 8
+
+int rule_edit_begin(const struct instance *instance, struct rule_edit *edit)
+{
+	int err;
+
+	*edit = (struct rule_edit){.instance = instance, .lock = -1};
+	/* Before the lock, which a loaded instance has. */
+	err = store_open(instance, &edit->store);
+	if (err)
+		return err;
+	edit->lock = instance_lock(instance);
+	if (edit->lock < 0)
+		return edit->lock;
+	/* Again: it may have been loaded anew while we waited for the lock. */
+	store_close(edit->store);
+	edit->store = NULL;
+	err = store_open(instance, &edit->store);
+	if (!err)
+		err = interface_need_netns(instance, edit->store);
+	if (!err)
+		err = rule_set_read(edit->store, &edit->set);
+	if (err)
+		return err;
+	edit->gone = calloc(edit->set.count + 1, sizeof(*edit->gone));
+	return edit->gone ? 0 : fail(-ENOMEM, "no memory for %zu rules", edit->set.count);
+}
+
+void rule_edit_end(struct rule_edit *edit)
+{
+	rule_change_free(&edit->change);
+	free(edit->gone);
+	rule_set_close(edit->store, &edit->set);
+	if (edit->lock >= 0)
+		close(edit->lock);
+}
+
+static bool is_in_force(const struct rule_edit *edit, const struct store_rule *added)
+{
+	for (size_t i = 0; added->id && i < edit->change.removed_count; i++)
+		if (edit->change.removed[i].id == added->id)
+			return edit->change.removed[i].spec.enabled;
+	return false;
+}
+
+/* What forbids a new rule, other rules apart. */
+static int check_new(const struct spec *spec, bool force)
+{
+	struct netlink_link link;
+
+	if (spec->bind == SPEC_BIND_INTERFACE && !if_nametoindex(spec->bind_interface)) {
+		int err = netlink_link(spec->bind_interface, &link);
+
+		if (err)
+			return err;
+	}
+	if (!force && spec->enabled && host_port_is_session(spec))
+		return fail(-EBUSY,
+			    "port %u carries your own ssh session, which would end; add --force "
+			    "to do it all the same",
+			    spec->port_host);
+	return 0;
+}
+
+/* A rule that was in force before takes nothing from anybody. */
+static int check_all(const struct rule_edit *edit, bool force)
+{
+	const struct rule_change *change = &edit->change;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < change->added_count; i++)
+		if (!is_in_force(edit, &change->added[i]))
+			err = check_new(&change->added[i].spec, force);
+	return err;
+}
+
+static int compare_addrs(const void *left, const void *right)
+{
+	return memcmp(left, right, sizeof(struct xdnat_addr));
+}
+
+/* The different targets of new rules, the first RULES_JUDGED of them. */
+static size_t list_targets(const struct rule_change *change, struct xdnat_addr *targets)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < change->added_count && count < RULES_JUDGED; i++) {
+		const struct spec *spec = &change->added[i].spec;
+
+		if (spec->enabled &&
+		    !lfind(&spec->target, targets, &count, sizeof(*targets), compare_addrs))
+			targets[count++] = spec->target;
+	}
+	return count;
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* The first packet should find its next hop: all are asked for, then awaited. Of more
+ * targets the daemon sees to it. */
+static void resolve(const struct rule_edit *edit)
+{
+	struct xdnat_addr targets[RULES_JUDGED];
+	size_t count = list_targets(&edit->change, targets);
+	int64_t end_ms = now_ms() + RESOLVE_MS;
+
+	for (size_t i = 0; i < 2 * count; i++) {
+		int64_t left_ms = i < count ? 0 : end_ms - now_ms();
+		int err = nexthop_resolve(edit->store, &targets[i % count],
+					  left_ms > 0 ? left_ms : 0);
+
+		if (err && err != -EHOSTUNREACH && err != -ETIMEDOUT)
+			log_warning("cannot resolve the target's next hop: %s", fail_text());
+	}
+}
+
+static void warn_of_service(const struct spec *spec)
+{
+	if (host_port_is_listening(spec))
+		log_warning("a service of this host listens on port %u; clients from outside no "
+			    "longer reach it",
+			    spec->port_host);
+}
+
+/* What will keep new rules from working: said, not refused, since routes, addresses
+ * and neighbours may come later. */
+static void warn(const struct rule_edit *edit)
+{
+	const struct rule_change *change = &edit->change;
+	json_t *problems = json_array();
+	struct problem_view view = {};
+	const json_t *problem;
+	size_t i;
+
+	if (problem_view_read(edit->store, &view)) {
+		log_warning("cannot look for problems: %s", fail_text());
+		goto out;
+	}
+	for (i = 0; i < change->added_count && i < RULES_JUDGED; i++) {
+		if (!change->added[i].spec.enabled)
+			continue;
+		if (!is_in_force(edit, &change->added[i]))
+			warn_of_service(&change->added[i].spec);
+		problem_of_rule(&view, &change->added[i], problems);
+	}
+	json_array_foreach(problems, i, problem) if (i < WARNINGS_SAID)
+		log_warning("%s", json_string_value(json_object_get(problem, "text")));
+	if (json_array_size(problems) > WARNINGS_SAID)
+		log_warning("and %zu more of that kind; see them: xdnat",
+			    json_array_size(problems) - WARNINGS_SAID);
+out:
+	json_decref(problems);
+	problem_view_free(&view);
+}
+
+static int compare_words(const void *left, const void *right)
+{
+	const uint32_t *l = left, *r = right;
+
+	return (*l > *r) - (*l < *r);
+}
+
+static int kill_flows(struct rule_edit *edit)
+{
+	const struct rule_change *change = &edit->change;
+	uint32_t *ids = calloc(change->removed_count + 1, sizeof(*ids));
+	int err;
+
+	if (!ids)
+		return fail(-ENOMEM, "no memory");
+	for (size_t i = 0; i < change->removed_count; i++)
+		ids[i] = change->removed[i].id;
+	qsort(ids, change->removed_count, sizeof(*ids), compare_words);
+	err = flow_end_of_rules(edit->store, ids, change->removed_count, &edit->ended);
+	free(ids);
+	return err ? fail_while(err, "the rules have changed, but their flows could not be ended")
+		   : 0;
+}
+
+int rule_edit_apply(struct rule_edit *edit, const struct rule_wanted *wanted, size_t count,
+		    const struct rule_edit_options *options)
+{
+	int err;
+
+	progress_begin("changing the rules");
+	err = rule_change_plan(&edit->set, edit->gone, wanted, count, &edit->change);
+	if (!err)
+		err = check_all(edit, options->force);
+	if (!err)
+		resolve(edit);
+	if (!err)
+		err = rule_change_apply(edit->instance, edit->store, &edit->set, &edit->change);
+	if (!err && options->kill_flows && edit->change.removed_count)
+		err = kill_flows(edit);
+	progress_end();
+	if (!err)
+		warn(edit);
+	return err;
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The store's listeners: the set in force, and the other one, in which many
+ * changes are prepared.
+ */
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fail.h"
+#include "store_maps.h"
+
+_Static_assert(sizeof(struct store_listener) == sizeof(struct xdnat_listener) + sizeof(uint32_t),
+	       "entries are store_listeners");
+
+/* Both sets. */
+static int read_all(const struct store *store, struct store_listener **listeners, size_t *count)
+{
+	struct store_array array = {
+		.sizes = {sizeof(struct xdnat_listener), sizeof(uint32_t)},
+	};
+	int err = store_map_read(store->maps[STORE_LISTENERS], &array);
+
+	*listeners = (void *)array.entries;
+	*count = array.count;
+	return err;
+}
+
+/* Keeps those of one set, under keys of set 0. */
+static size_t keep_set(struct store_listener *listeners, size_t count, uint8_t set)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (listeners[i].key.set != set)
+			continue;
+		listeners[kept] = listeners[i];
+		listeners[kept++].key.set = 0;
+	}
+	return kept;
+}
+
+int store_listeners(const struct store *store, struct store_listener **listeners, size_t *count)
+{
+	struct xdnat_config before, after;
+	int err;
+
+	*listeners = NULL;
+	*count = 0;
+	do {
+		free(*listeners);
+		*listeners = NULL;
+		err = store_config(store, &before);
+		if (!err)
+			err = read_all(store, listeners, count);
+		if (!err)
+			err = store_config(store, &after);
+	} while (!err && before.active_set != after.active_set);
+	if (!err)
+		*count = keep_set(*listeners, *count, before.active_set);
+	return err;
+}
+
+int store_listener_put(struct store *store, const struct store_listener *listener)
+{
+	struct xdnat_listener key = listener->key;
+	struct xdnat_config config;
+	int err = store_config(store, &config);
+
+	if (err)
+		return err;
+	key.set = config.active_set;
+	err = bpf_map_update_elem(store->maps[STORE_LISTENERS], &key, &listener->rule, BPF_ANY);
+	if (err == -E2BIG)
+		return fail(-ENOSPC, "no room for more listeners (%u)", XDNAT_LISTENERS_MAX);
+	return err ? store_fail(err, "cannot write a listener") : 0;
+}
+
+int store_listener_remove(struct store *store, const struct xdnat_listener *key)
+{
+	struct xdnat_listener active = *key;
+	struct xdnat_config config;
+	int err = store_config(store, &config);
+
+	if (err)
+		return err;
+	active.set = config.active_set;
+	err = bpf_map_delete_elem(store->maps[STORE_LISTENERS], &active);
+	return err && err != -ENOENT ? store_fail(err, "cannot remove a listener") : 0;
+}
+
+int store_listeners_prepare(struct store *store, const struct store_listener *listeners,
+			    size_t count)
+{
+	struct xdnat_listener *keys = calloc(count + 1, sizeof(*keys));
+	uint32_t *values = calloc(count + 1, sizeof(*values));
+	struct xdnat_config config;
+	int err = keys && values ? store_config(store, &config) : fail(-ENOMEM, "no memory");
+
+	for (size_t i = 0; !err && i < count; i++) {
+		keys[i] = listeners[i].key;
+		keys[i].set = !config.active_set;
+		values[i] = listeners[i].rule;
+	}
+	if (!err)
+		err = store_map_write(store->maps[STORE_LISTENERS], keys, values, count);
+	free(keys);
+	free(values);
+	return err;
+}
+
+int store_listeners_stale(const struct store *store, const struct xdnat_config *config,
+			  struct store_stale *stale)
+{
+	struct store_listener *all = NULL;
+	size_t count = 0;
+	int err = read_all(store, &all, &count);
+
+	for (size_t i = 0; !err && i < count; i++)
+		if (all[i].key.set != config->active_set)
+			err = store_stale_add(stale, &all[i].key);
+	free(all);
+	return err;
+}
