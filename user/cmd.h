@@ -74,6 +74,7 @@ int cmd_rule_disable(struct cmd_context *context, const char *const *words, size
 int cmd_rule_flush(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_flow_list(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_flow_count(struct cmd_context *context, const char *const *words, size_t count);
+int cmd_flow_kill(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_flow_flush(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_version(struct cmd_context *context, const char *const *words, size_t count);
 int cmd_help(struct cmd_context *context, const char *const *words, size_t count);

@@ -121,6 +121,11 @@ const struct cmd cmd_table[] = {
 	 .run = cmd_flow_count,
 	 .help = "how many there are"},
 	{.object = "flow",
+	 .verb = "kill",
+	 .operands = "FILTER...",
+	 .run = cmd_flow_kill,
+	 .help = "end the flows that match; all of them: 'xdnat flow flush'"},
+	{.object = "flow",
 	 .verb = "flush",
 	 .operands = "",
 	 .run = cmd_flow_flush,
@@ -139,9 +144,9 @@ static const struct {
 	const char *object;
 	const char *verb;
 } later[] = {
-	{NULL, "top"},	   {NULL, "monitor"}, {NULL, "trace"},	    {NULL, "explain"},
-	{NULL, "capture"}, {NULL, "doctor"},  {NULL, "import"},	    {NULL, "bench"},
-	{NULL, "config"},  {NULL, "target"},  {NULL, "completion"}, {"flow", "kill"},
+	{NULL, "top"},	   {NULL, "monitor"}, {NULL, "trace"},	   {NULL, "explain"},
+	{NULL, "capture"}, {NULL, "doctor"},  {NULL, "import"},	   {NULL, "bench"},
+	{NULL, "config"},  {NULL, "target"},  {NULL, "completion"},
 };
 
 static bool is_same(const char *left, const char *right)
@@ -262,7 +267,8 @@ int cmd_check_operands(const struct cmd *cmd, const char *const *words, size_t c
 		return fail(-EUSAGE, "'%s%s%s' takes no operands, but there is '%s'", object, blank,
 			    cmd->verb, words[0]);
 	if (!count && *cmd->operands && cmd->operands[0] != '[')
-		return fail(-EUSAGE, "'%s%s%s' needs %s", object, blank, cmd->verb, cmd->operands);
+		return fail(-EUSAGE, "'%s%s%s' needs %s: %s", object, blank, cmd->verb,
+			    cmd->operands, cmd->help);
 	return 0;
 }
 

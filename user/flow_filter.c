@@ -135,6 +135,8 @@ static bool state_matches(const struct flow_filter *filter, const struct store_f
 
 bool flow_filter_matches(const struct flow_filter *filter, const struct store_flow *flow)
 {
+	if (flow->expired)
+		return false;
 	if (filter->proto && filter->proto != flow->proto)
 		return false;
 	if (filter->rule && filter->rule != flow->rule)

@@ -27,7 +27,8 @@ const char *flow_state(const struct store_flow *flow);
 /* -EUSAGE with fail(), or -ENOENT for an unknown rule. */
 int flow_filter_parse(const char *const *words, size_t count, const struct rule_set *set,
 		      struct flow_filter *filter);
-/* True if all words hold. dst is the listener's or the target's side. */
+/* True if all words hold; dst is the listener's or the target's side. False of what
+ * has expired: it translates nothing any more and only waits to be freed. */
 bool flow_filter_matches(const struct flow_filter *filter, const struct store_flow *flow);
 
 #endif

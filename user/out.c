@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "fail.h"
@@ -138,6 +140,15 @@ char *out_bytes(uint64_t bytes, char *text)
 char *out_count(uint64_t number, char *text)
 {
 	return format_scaled(number, "", text);
+}
+
+int out_width(void)
+{
+	struct winsize size = {};
+
+	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col)
+		return INT_MAX;
+	return size.ws_col;
 }
 
 bool out_has_colour(void)

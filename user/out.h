@@ -27,6 +27,8 @@ void out_table(const json_t *records, const struct out_column *columns, size_t c
 /* "1.2 MB", "312", "4.5 M" into text (16 bytes), for people. */
 char *out_bytes(uint64_t bytes, char *text);
 char *out_count(uint64_t number, char *text);
+/* Columns of the terminal that stdout is, INT_MAX if it is none or does not say. */
+int out_width(void);
 /* True if stdout is a tty and NO_COLOR is not set. */
 bool out_has_colour(void);
 
