@@ -102,7 +102,7 @@ format:
 
 DEPS := gcc make clang llvm bpftool libbpf-dev libmnl-dev libjansson-dev libuv1-dev libelf-dev \
 	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 ethtool kmod procps \
-	python3-pytest python3-scapy curl
+	python3-pytest python3-scapy python3-jsonschema curl
 deps:
 	$(Q)missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEPS) 2>/dev/null | \
 		awk '/ok installed/ {have[$$1]=1} END {n=split("$(DEPS)",want," "); \
@@ -113,6 +113,7 @@ deps:
 
 install: all
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/xdnat $(B)/xdnatd
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/xdnat share/xdnat.schema.json
 clean:
 	rm -rf $(B)
 

@@ -50,6 +50,9 @@ size_t cmd_next_word(const char *const *words, size_t count, size_t from);
 bool cmd_is_object(const char *word);
 /* -EUSAGE if there are operands and may not be, or must be and are not. */
 int cmd_check_operands(const struct cmd *cmd, const char *const *words, size_t count);
+/* True if --json stands among the words, not behind "--": errors heed it even if the
+ * other words are wrong. */
+bool cmd_wants_json(const char *const *words, size_t count);
 /* True if --help or -h stands among the words, not behind "--". */
 bool cmd_wants_help(const char *const *words, size_t count);
 /* The help that --help asks for with these words on the command line. */

@@ -70,6 +70,23 @@ static const char files_text[] =
 	"\n"
 	"Nothing of it survives a reboot, and 'xdnat unload --all' removes it.\n";
 
+static const char json_text[] =
+	"With --json every command that prints data prints one object on stdout, and\n"
+	"'flow list' one object a line (JSON Lines). What is said to people stays on stderr.\n"
+	"\n"
+	"  {\"version\": 1, \"kind\": \"flow_count\", \"count\": 3}\n"
+	"  {\"version\":1,\"kind\":\"error\",\"exit_code\":3,\"error\":\"xdnat is not loaded "
+	"...\"}\n"
+	"\n"
+	"kind says which object it is. A command that fails prints an object of the kind\n"
+	"error, at last; its exit_code is the command's. Within version 1 members keep name,\n"
+	"type and meaning, and are there whether or not they have something to say (null,\n"
+	"empty); later versions of xdnat may add members, kinds and words (of states,\n"
+	"reasons, problems): ignore what you do not know. Numbers are whole: bytes, packets,\n"
+	"seconds (_sec).\n"
+	"\n"
+	"The JSON Schema, xdnat.schema.json, is installed in share/xdnat beside sbin/xdnat.\n";
+
 static const struct {
 	const char *name;
 	const char *help;
@@ -78,6 +95,7 @@ static const struct {
 	{"grammar", "how a rule is written, by example", grammar_text},
 	{"exit", "exit codes", exit_text},
 	{"filter", "how flows are chosen", filter_text},
+	{"json", "what --json prints", json_text},
 	{"files", "what is where", files_text},
 };
 #define TOPICS (sizeof(topics) / sizeof(topics[0]))
@@ -149,7 +167,7 @@ static int print_about(const char **words, size_t count)
 	}
 	err = cmd_find(words, &count, &cmd);
 	if (err)
-		return fail_while(err, "no help for '%s' (topics: grammar exit filter files)",
+		return fail_while(err, "no help for '%s' (topics: grammar exit filter json files)",
 				  word);
 	print_command(cmd);
 	return 0;

@@ -272,12 +272,22 @@ int cmd_check_operands(const struct cmd *cmd, const char *const *words, size_t c
 	return 0;
 }
 
-bool cmd_wants_help(const char *const *words, size_t count)
+static bool has_option(const char *const *words, size_t count, const char *option)
 {
 	size_t i;
 
 	for (i = 0; i < count && strcmp(words[i], "--") != 0; i++)
-		if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0)
+		if (strcmp(words[i], option) == 0)
 			return true;
 	return false;
+}
+
+bool cmd_wants_help(const char *const *words, size_t count)
+{
+	return has_option(words, count, "--help") || has_option(words, count, "-h");
+}
+
+bool cmd_wants_json(const char *const *words, size_t count)
+{
+	return has_option(words, count, "--json");
 }

@@ -12,6 +12,7 @@
 #include "cmd.h"
 #include "fail.h"
 #include "log.h"
+#include "out.h"
 #include "progress.h"
 
 static int run(const char **words, size_t count, const struct cmd **cmd)
@@ -43,11 +44,13 @@ static int run(const char **words, size_t count, const struct cmd **cmd)
 	return (*cmd)->run(&context, words, count);
 }
 
-static void report(int err, const struct cmd *cmd)
+static void report(int err, const struct cmd *cmd, bool json)
 {
 	const char *text = *fail_text() ? fail_text() : strerror(-err);
 
 	log_error("%s", text);
+	if (json && !ferror(stdout))
+		out_error(fail_exit_code(err), text);
 	if (err != -EUSAGE)
 		return;
 	if (cmd && *cmd->verb && cmd->run != cmd_help)
@@ -69,16 +72,19 @@ static void open_streams(void)
 
 int main(int argc, char **argv)
 {
+	const char **words = (const char **)argv + 1;
+	size_t count = argc > 0 ? argc - 1 : 0;
+	bool json = cmd_wants_json(words, count);
 	const struct cmd *cmd = NULL;
 	int err;
 
 	open_streams();
 	log_init("xdnat");
-	err = run((const char **)argv + 1, argc > 0 ? argc - 1 : 0, &cmd);
+	err = run(words, count, &cmd);
 	if (fflush(stdout) || ferror(stdout))
 		err = err ?: fail(-EIO, "cannot write to standard output");
 	progress_end();
 	if (err)
-		report(err, cmd);
+		report(err, cmd, json);
 	return fail_exit_code(err);
 }

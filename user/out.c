@@ -30,6 +30,33 @@ int out_json(json_t *document, bool compact)
 	return err;
 }
 
+/* Messages quote what was typed, which need not be UTF-8, and may be cut short. */
+static json_t *printable(const char *text)
+{
+	json_t *string = json_string(text);
+	char *copy;
+
+	if (string)
+		return string;
+	copy = strdup(text);
+	for (char *byte = copy; byte && *byte; byte++)
+		if ((unsigned char)*byte >= 0x80)
+			*byte = '?';
+	string = json_string(copy ?: "");
+	free(copy);
+	return string;
+}
+
+void out_error(int exit_code, const char *text)
+{
+	json_t *document = out_document("error");
+
+	json_object_set_new(document, "exit_code", json_integer(exit_code));
+	json_object_set_new(document, "error", printable(text));
+	out_json(document, true);
+	fflush(stdout);
+}
+
 /* What a person reads for the record's member; cell has CELL_BYTES. */
 static const char *cell_text(const json_t *record, const char *key, char *cell)
 {

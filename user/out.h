@@ -21,6 +21,9 @@ struct out_column {
 json_t *out_document(const char *kind);
 /* Prints the object and a newline, and takes it. Indented unless compact. */
 int out_json(json_t *document, bool compact);
+/* Prints a command's failure as one line: an object, and a line of JSON Lines too.
+ * text may hold any bytes. */
+void out_error(int exit_code, const char *text);
 /* Prints an array of records as an aligned table with a title line (bold on a
  * tty unless NO_COLOR). An empty array prints nothing. Borrows records. */
 void out_table(const json_t *records, const struct out_column *columns, size_t count);
