@@ -7,14 +7,10 @@ import re
 import struct
 
 import bpf
+from test_crash import pin
 
 MAP_UPDATE_BATCH = 26
 CHUNK = 65536
-
-
-def pin(xdnat, name):
-    top, = (os.path.join(xdnat.pins, one) for one in os.listdir(xdnat.pins))
-    return os.path.join(top, name)
 
 
 def sizes(descriptor):
