@@ -8,6 +8,7 @@
 
 #include "addr.h"
 #include "fail.h"
+#include "progress.h"
 #include "rule_set.h"
 
 static int compare_ids(const void *left, const void *right, void *rules)
@@ -96,6 +97,7 @@ static int add_flow(const struct store_flow *flow, void *context)
 		set->flows6++;
 	else
 		set->flows4++;
+	progress_step(set->flows4 + set->flows6, 0);
 	if (!rule)
 		return 0;
 	totals = &set->totals[rule - set->rules];
@@ -110,10 +112,14 @@ static int add_flow(const struct store_flow *flow, void *context)
 int rule_set_count(const struct store *store, struct rule_set *set)
 {
 	size_t i;
+	int err;
 
 	for (i = 0; i < set->count; i++)
 		add_ended(&set->rules[i].rule, &set->totals[i]);
-	return store_flows_each(store, add_flow, set);
+	progress_begin("reading flows");
+	err = store_flows_each(store, add_flow, set);
+	progress_end();
+	return err;
 }
 
 static const struct store_rule *find_name(const struct rule_set *set, const char *name)
