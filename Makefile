@@ -2,6 +2,7 @@
 # make            build/xdnat and build/xdnatd
 # make deps       what apt lacks for building and testing (root)
 # make check      unit tests, headers   · make check-prog, check-netns (root)
+# make check-gate what may not grow unseen, against tests/gate/budget.json (root)
 # make bench      program time beside its floor (root)
 # V=1 shows commands, CLANG=clang-19 chooses the BPF compiler, WERROR=0 for packagers.
 
@@ -84,6 +85,11 @@ check-prog: all
 	$(Q)$(PYTHON) -m pytest -q tests/prog
 check-netns: all
 	$(Q)$(PYTHON) -m pytest -q tests/netns
+# Instructions and calls of an established packet, size, verifier's work, bytes a flow.
+check-gate: all
+	$(Q)$(PYTHON) -B tests/gate/gate.py
+gate-renew: all
+	$(Q)$(PYTHON) -B tests/gate/gate.py --renew
 
 # Program time beside its floor; BENCH_ARGS=--quick for fewer rounds.
 BENCH := bench frame measure world
@@ -121,5 +127,6 @@ clean:
 ifneq ($(filter clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
-.PHONY: all bench check check-unit check-headers check-prog check-netns format deps install clean
+.PHONY: all bench check check-unit check-headers check-prog check-netns check-gate gate-renew \
+	format deps install clean
 .DELETE_ON_ERROR:

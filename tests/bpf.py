@@ -108,14 +108,19 @@ def keys(descriptor, size):
         found.append(last)
 
 
-def load_pass(name="foreign_xdp"):
-    """An XDP program that passes everything, as somebody else's would."""
-    code = struct.pack("BBhi", 0xb7, 0, 0, PASS) + struct.pack("BBhi", 0x95, 0, 0, 0)
+def load_xdp(code, name):
+    """An XDP program of these instructions."""
     code = ctypes.create_string_buffer(code, len(code))
     licence = ctypes.create_string_buffer(b"GPL")
-    attr = struct.pack("IIQQIIQII16s", 6, 2, pointer(code), pointer(licence), 0, 0, 0, 0, 0,
-                       name.encode())
+    attr = struct.pack("IIQQIIQII16s", 6, len(code) // 8, pointer(code), pointer(licence), 0, 0,
+                       0, 0, 0, name.encode())
     return bpf(PROG_LOAD, attr)[0]
+
+
+def load_pass(name="foreign_xdp"):
+    """An XDP program that passes everything, as somebody else's would."""
+    return load_xdp(struct.pack("BBhi", 0xb7, 0, 0, PASS) + struct.pack("BBhi", 0x95, 0, 0, 0),
+                    name)
 
 
 def pin(descriptor, path):
