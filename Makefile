@@ -34,12 +34,12 @@ BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) \
 VERSION := 0.1.0
 
 COMMON := addr attach clock confirm destination fail flow_end instance instance_daemon interface \
-	listener log netlink_event netlink_link netlink_neighbour netlink_request netlink_route \
-	nexthop offload out preflight progress reason rules_file spec spec_rule store store_change \
-	store_flow store_listener store_network store_rule sweep
-XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status \
-	cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print host_port \
-	problem rule_change rule_edit rule_lines rule_record rule_set
+	listener log netlink_event netlink_link netlink_neighbour netlink_request netlink_route nexthop \
+	offload out preflight progress reason rules_file spec spec_rule store store_change store_flow \
+	store_listener store_network store_pin store_rule sweep
+XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status cmd_rule \
+	cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print host_port problem \
+	rule_change rule_edit rule_lines rule_record rule_set
 XDNATD := daemon follow
 UNIT := addr csum listener opt reason spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)
@@ -107,8 +107,8 @@ format:
 	$(Q)clang-format -i bpf/*.[ch] user/*.[ch] include/*.h tests/*/*.[ch]
 
 DEPS := gcc make clang llvm bpftool libbpf-dev libmnl-dev libjansson-dev libuv1-dev libelf-dev \
-	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 ethtool kmod procps \
-	python3-pytest python3-scapy python3-jsonschema curl
+	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 ethtool kmod procps python3-pytest \
+	python3-scapy python3-jsonschema curl
 deps:
 	$(Q)missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEPS) 2>/dev/null | \
 		awk '/ok installed/ {have[$$1]=1} END {n=split("$(DEPS)",want," "); \

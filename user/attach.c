@@ -170,12 +170,14 @@ out:
 
 void attach_destroy(const struct instance *instance)
 {
-	char dir[NEW_DIR_BYTES];
+	char dir[NEW_DIR_BYTES], other[PATH_MAX];
 
 	new_pin_dir(instance, dir);
 	remove_pins(dir);
 	/* All at once for who looks on: an instance is whole or not there. */
 	if (!rename(instance->pin_dir, dir))
+		remove_pins(dir);
+	while (instance_other_abi(instance, other) && !rename(other, dir))
 		remove_pins(dir);
 }
 

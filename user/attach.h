@@ -15,7 +15,8 @@
  * flows: capacity of each family's table. 0, or -errno with fail(); on error
  * nothing stays. */
 int attach_create(const struct instance *instance, uint32_t flows);
-/* Removes all pins of the instance, links included: it detaches everything. */
+/* Removes all pins of the instance, links and other builds' included: it detaches
+ * everything. */
 void attach_destroy(const struct instance *instance);
 
 /* Attaches the instance's program and pins the link. mode: XDNAT_MODE_….

@@ -74,10 +74,14 @@ struct unloading {
 /* --all takes whatever there is: what is left of a load that died, too. */
 static int open_instance(struct unloading *unloading)
 {
+	char path[PATH_MAX];
 	int err = store_open(unloading->instance, &unloading->store);
 
 	if (all && (err == -EBUSY || err == -ENOTLOADED)) {
 		unloading->is_damaged = true;
+		if (instance_other_abi(unloading->instance, path))
+			log_warning("what another version of xdnat switched off on its interfaces "
+				    "stays so (VLAN offload); type: ethtool -K IFACE rxvlan on");
 		err = store_open_remains(unloading->instance, &unloading->store);
 	}
 	if (err)

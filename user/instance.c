@@ -15,6 +15,7 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
@@ -54,18 +55,112 @@ static char *pin_parent(const struct instance *instance, char *path)
 	return path;
 }
 
+static bool has_entries(const char *path)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool has = false;
+
+	if (!dir)
+		return false;
+	while (!has && (entry = readdir(dir)))
+		has = entry->d_name[0] != '.';
+	closedir(dir);
+	return has;
+}
+
 bool instance_is_loaded(const struct instance *instance)
 {
-	DIR *pins = opendir(instance->pin_dir);
-	struct dirent *entry;
-	bool has_pins = false;
+	return has_entries(instance->pin_dir);
+}
 
-	if (!pins)
-		return false;
-	while (!has_pins && (entry = readdir(pins)))
-		has_pins = entry->d_name[0] != '.';
-	closedir(pins);
-	return has_pins;
+unsigned int instance_other_abi(const struct instance *instance, char *path)
+{
+	char parent[PATH_MAX];
+	DIR *builds = opendir(pin_parent(instance, parent));
+	unsigned int abi, found = 0;
+	struct dirent *entry;
+	int used;
+
+	if (!builds)
+		return 0;
+	while (!found && (entry = readdir(builds))) {
+		used = 0;
+		if (sscanf(entry->d_name, "v%u%n", &abi, &used) != 1 || entry->d_name[used] ||
+		    abi == XDNAT_ABI)
+			continue;
+		snprintf(path, PATH_MAX, "%s/%s/v%u", XDNAT_PIN_ROOT, instance->name, abi);
+		if (has_entries(path))
+			found = abi;
+	}
+	closedir(builds);
+	return found;
+}
+
+int instance_need_own_abi(const struct instance *instance)
+{
+	char path[PATH_MAX];
+	unsigned int other;
+
+	if (instance_is_loaded(instance))
+		return 0;
+	other = instance_other_abi(instance, path);
+	if (!other)
+		return 0;
+	return fail(-EBUSY,
+		    "instance %s was loaded by another version of xdnat (ABI %u; this one has ABI "
+		    "%u); use that version, or take it off with: xdnat unload --all",
+		    instance->name, other, XDNAT_ABI);
+}
+
+int instance_fail_permission(void)
+{
+	return fail(-EPERM, "not permitted: xdnat needs root (CAP_BPF and CAP_NET_ADMIN)");
+}
+
+int instance_need_private(const char *path, mode_t type)
+{
+	bool is_dir = type == S_IFDIR;
+	struct stat found;
+
+	if (lstat(path, &found)) {
+		if (errno == ENOENT || errno == ENOTDIR)
+			return 0;
+		if (errno == EACCES)
+			return instance_fail_permission();
+		return fail(-errno, "cannot look at %s: %s", path, strerror(errno));
+	}
+	if ((found.st_mode & S_IFMT) != type)
+		return fail(-EPERM, "%s is not a %s, so xdnat did not make it; type: rm -r %s",
+			    path, is_dir ? "directory" : "regular file", path);
+	if (found.st_uid)
+		return fail(-EPERM,
+			    "%s belongs to user %u, not to root, so xdnat does not use it; find "
+			    "out who made it, then type: rm -r %s",
+			    path, found.st_uid, path);
+	if (found.st_mode & 022)
+		return fail(-EPERM,
+			    "others than root may write to %s (mode %04o), so xdnat does not use "
+			    "it; find out why, then type: chmod go-w %s",
+			    path, found.st_mode & 07777, path);
+	return 0;
+}
+
+int instance_need_private_pins(const struct instance *instance)
+{
+	char parent[PATH_MAX];
+	int err = instance_need_private(XDNAT_PIN_ROOT, S_IFDIR);
+
+	if (!err)
+		err = instance_need_private(pin_parent(instance, parent), S_IFDIR);
+	return err ?: instance_need_private(instance->pin_dir, S_IFDIR);
+}
+
+int instance_need_private_run(const struct instance *instance)
+{
+	int err = instance_need_private(XDNAT_RUN_ROOT, S_IFDIR);
+
+	return err ?: instance_need_private(instance->run_dir, S_IFDIR);
 }
 
 /* The identifier of the mount that stands first in a process' mount namespace:
@@ -91,22 +186,47 @@ static bool is_main_mount_namespace(void)
 	       !first_mount("/proc/1/mountinfo", &main) && own == main;
 }
 
+int instance_fail_read_only(void)
+{
+	return fail(-EPERM, "the BPF file system on %s is read-only; type: mount -o remount,rw %s",
+		    XDNAT_BPFFS, XDNAT_BPFFS);
+}
+
+static bool has_bpffs(struct statfs *fs)
+{
+	return !statfs(XDNAT_BPFFS, fs) && fs->f_type == BPF_FS_MAGIC;
+}
+
+/* Where a mount of ours would end with the caller; what to do instead. */
+#define HIDDEN_BPFFS                                                                               \
+	"there is no BPF file system on " XDNAT_BPFFS " in this mount namespace (`ip netns exec` " \
+	"makes one); type `nsenter --net=/run/netns/NAME xdnat ...` instead, or first "            \
+	"`mount -t bpf bpf " XDNAT_BPFFS "` here"
+
+int instance_fail_not_loaded(const struct instance *instance)
+{
+	struct statfs fs;
+	int err = instance_need_own_abi(instance);
+
+	if (err)
+		return err;
+	if (!has_bpffs(&fs) && !is_main_mount_namespace())
+		return fail(-ENOTLOADED, HIDDEN_BPFFS);
+	return fail(-ENOTLOADED, "xdnat is not loaded (instance \"%s\"); type: xdnat load IFACE",
+		    instance->name);
+}
+
 int instance_need_bpffs(void)
 {
 	struct statfs fs;
 
-	if (statfs(XDNAT_BPFFS, &fs))
+	if (has_bpffs(&fs))
+		return fs.f_flags & ST_RDONLY ? instance_fail_read_only() : 0;
+	if (access(XDNAT_BPFFS, F_OK))
 		return fail(-EOPNOTSUPP, "%s: %s; this kernel has no BPF file system", XDNAT_BPFFS,
 			    strerror(errno));
-	if (fs.f_type == BPF_FS_MAGIC)
-		return 0;
 	if (!is_main_mount_namespace())
-		return fail(-EPERM,
-			    "no BPF file system on %s, and one mounted now would end with this "
-			    "mount namespace (`ip netns exec` makes one); type "
-			    "`nsenter --net=/run/netns/NAME xdnat ...` instead, or first "
-			    "`mount -t bpf bpf %s` here",
-			    XDNAT_BPFFS, XDNAT_BPFFS);
+		return fail(-EPERM, HIDDEN_BPFFS);
 	if (mount("bpf", XDNAT_BPFFS, "bpf", 0, "mode=0700")) {
 		int err = -errno;
 
@@ -133,8 +253,14 @@ static int make_dir(const char *root, const char *path)
 
 int instance_make_run_dir(const struct instance *instance)
 {
-	int err = make_dir(XDNAT_RUN_ROOT, instance->run_dir);
+	int err = instance_need_private_run(instance);
 
+	if (err)
+		return err;
+	err = make_dir(XDNAT_RUN_ROOT, instance->run_dir);
+	if (err == -ENOENT)
+		return fail(-EIO, "cannot make %s: there is no /run; type: mkdir -m 755 /run",
+			    instance->run_dir);
 	if (err)
 		return fail(err, "cannot make %s: %s", instance->run_dir, strerror(-err));
 	return 0;
@@ -146,6 +272,9 @@ static int make_dirs(const struct instance *instance)
 	char parent[PATH_MAX];
 	int err;
 
+	err = instance_need_private_pins(instance);
+	if (err)
+		return err;
 	err = make_dir(XDNAT_PIN_ROOT, pin_parent(instance, parent));
 	if (err)
 		return fail(err, "cannot make %s: %s", parent, strerror(-err));
@@ -181,13 +310,14 @@ int instance_try_lock(const struct instance *instance)
 {
 	char parent[PATH_MAX];
 	int descriptor;
-	int err = 0;
+	int err = instance_need_private_pins(instance);
 
-	descriptor = open(pin_parent(instance, parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (err)
+		return err;
+	descriptor =
+		open(pin_parent(instance, parent), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (descriptor < 0 && errno == ENOENT)
-		return fail(-ENOTLOADED,
-			    "xdnat is not loaded (instance \"%s\"); type: xdnat load IFACE",
-			    instance->name);
+		return instance_fail_not_loaded(instance);
 	if (descriptor < 0)
 		return fail(-errno, "cannot open %s: %s", parent, strerror(errno));
 	if (flock(descriptor, LOCK_EX | LOCK_NB))
@@ -221,14 +351,23 @@ int instance_lock(const struct instance *instance)
 
 int instance_make_and_lock(const struct instance *instance)
 {
-	int result = -ENOTLOADED;
+	int lock = -ENOTLOADED, err = 0;
 
-	for (int tries = 0; result == -ENOTLOADED && tries < MAKE_TRIES; tries++) {
-		result = make_dirs(instance);
-		if (!result)
-			result = instance_lock(instance);
+	for (int tries = 0; !err && lock == -ENOTLOADED && tries < MAKE_TRIES; tries++) {
+		err = make_dirs(instance);
+		if (!err)
+			lock = instance_lock(instance);
 	}
-	if (result >= 0)
-		make_dirs(instance); /* an unload may have taken some of them */
-	return result;
+	if (!err && lock < 0)
+		return lock;
+	if (!err)
+		err = make_dirs(instance); /* an unload may have taken some of them */
+	if (!err)
+		err = instance_need_own_abi(instance);
+	if (!err)
+		return lock;
+	instance_remove_dirs(instance);
+	if (lock >= 0)
+		close(lock);
+	return err;
 }

@@ -25,10 +25,27 @@ struct instance {
 int instance_init(struct instance *instance, const char *name);
 /* Something is pinned; whether it is all that is needed, store_open() says. */
 bool instance_is_loaded(const struct instance *instance);
+/* The ABI number of another build that has pins of this instance, and their
+ * directory in path (PATH_MAX); 0: there is none. */
+unsigned int instance_other_abi(const struct instance *instance, char *path);
+/* -EBUSY with fail() if another build has loaded the instance and this one has not. */
+int instance_need_own_abi(const struct instance *instance);
+
+/* -EPERM with fail() if path is a link, not root's, or others may write there: who
+ * made it could have put anything in it. 0 also if there is nothing. */
+int instance_need_private(const char *path, mode_t type);
+/* The same for the directory of the pins and those above it, and for those in /run. */
+int instance_need_private_pins(const struct instance *instance);
+int instance_need_private_run(const struct instance *instance);
 
 /* bpffs is mounted at XDNAT_BPFFS, or is mounted now; in a private mount
  * namespace (`ip netns exec`) it would vanish with the caller: refused. */
 int instance_need_bpffs(void);
+/* fail() with -ENOTLOADED, or -EBUSY if another build has loaded it. */
+int instance_fail_not_loaded(const struct instance *instance);
+/* fail() with -EPERM: the caller is not root; bpffs is read-only. */
+int instance_fail_permission(void);
+int instance_fail_read_only(void);
 /* Makes the directory in /run; root only (0700), as those above pin_dir, which
  * instance_make_and_lock() makes too. pin_dir itself appears with the pins in it:
  * attach_create(). Remove takes all of them, and the roots if they are empty then. */

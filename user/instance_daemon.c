@@ -61,7 +61,9 @@ pid_t instance_daemon(const struct instance *instance)
 	pid_t pid = 0;
 	int descriptor;
 
-	descriptor = open(pid_path(instance, path), O_RDONLY | O_CLOEXEC);
+	if (instance_need_private_run(instance))
+		return 0;
+	descriptor = open(pid_path(instance, path), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (descriptor < 0)
 		return 0;
 	if (is_locked(descriptor, LOCK_PID_WRITTEN) && read(descriptor, text, sizeof(text) - 1) > 0)
@@ -84,7 +86,7 @@ static int lock_pid_file(const char *path)
 {
 	int descriptor, err;
 
-	descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+	descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (descriptor < 0)
 		return -errno;
 	err = take_lock(descriptor, LOCK_ONLY_ONE);

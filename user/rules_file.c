@@ -12,6 +12,9 @@
 #include "fail.h"
 #include "rules_file.h"
 
+#define NOT_KEPT \
+	"the rules are in force, but their copy for an upgrade of xdnat could not be written"
+
 static int write_lines(FILE *file, const struct store_rule *rules, size_t count)
 {
 	char line[XDNAT_SPEC_BYTES];
@@ -57,6 +60,9 @@ int rules_file_write(const struct instance *instance, const struct store_rule *r
 	char path[PATH_MAX];
 	int err;
 
+	err = instance_make_run_dir(instance); /* somebody may have cleared /run */
+	if (err)
+		return fail_while(err, NOT_KEPT);
 	rules_path(instance, "rules", path);
 	rules_path(instance, "rules.new", temporary);
 	err = write_file(temporary, rules, count);
@@ -65,7 +71,7 @@ int rules_file_write(const struct instance *instance, const struct store_rule *r
 	if (!err)
 		return 0;
 	unlink(temporary);
-	return fail(err, "cannot write %s: %s", path, strerror(-err));
+	return fail(err, NOT_KEPT ": %s: %s", path, strerror(-err));
 }
 
 void rules_file_remove(const struct instance *instance)

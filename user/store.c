@@ -15,12 +15,9 @@
 #include "fail.h"
 #include "store_maps.h"
 
-/* The pins that every command needs, and the sizes that this build knows. */
-static const struct {
-	const char *name;
-	uint32_t key_bytes, value_bytes;
-} map_table[STORE_MAPS] = {
-	[STORE_CONFIG] = {"xdnat_config", 4, sizeof(struct xdnat_config)},
+/* The pins that every command needs, and what this build makes them. */
+static const struct store_pin map_table[STORE_MAPS] = {
+	[STORE_CONFIG] = {"xdnat_config", 4, sizeof(struct xdnat_config), BPF_MAP_TYPE_ARRAY},
 	[STORE_LISTENERS] = {"xdnat_listeners", sizeof(struct xdnat_listener), 4},
 	[STORE_RULES] = {"xdnat_rules", 4, sizeof(struct xdnat_rule)},
 	[STORE_SPECS] = {"xdnat_specs", 4, sizeof(struct xdnat_spec)},
@@ -28,13 +25,13 @@ static const struct {
 	[STORE_NEIGHBOURS] = {"xdnat_neighbours", sizeof(struct xdnat_neighbour), 4},
 	[STORE_FLOWS4] = {"xdnat_flows4", sizeof(struct xdnat_key4), sizeof(struct xdnat_half4)},
 	[STORE_FLOWS6] = {"xdnat_flows6", sizeof(struct xdnat_key6), sizeof(struct xdnat_half6)},
-	[STORE_STATS] = {"xdnat_stats", 4, sizeof(struct xdnat_counter)},
+	[STORE_STATS] = {"xdnat_stats", 4, sizeof(struct xdnat_counter), BPF_MAP_TYPE_PERCPU_ARRAY},
 };
 
-static const char *const program_names[STORE_PROGRAMS] = {
-	[STORE_XDP] = "xdnat_xdp",
-	[STORE_FLOW_END] = "xdnat_flow_end",
-	[STORE_CLOCK] = "xdnat_clock",
+static const struct store_pin program_table[STORE_PROGRAMS] = {
+	[STORE_XDP] = {.name = "xdnat_xdp", .type = BPF_PROG_TYPE_XDP},
+	[STORE_FLOW_END] = {.name = "xdnat_flow_end", .type = BPF_PROG_TYPE_SYSCALL},
+	[STORE_CLOCK] = {.name = "xdnat_clock", .type = BPF_PROG_TYPE_SYSCALL},
 };
 
 int store_fail(int err, const char *what, ...)
@@ -48,81 +45,34 @@ int store_fail(int err, const char *what, ...)
 	return fail(err == -EPERM || err == -EACCES ? err : -EIO, "%s: %s", text, strerror(-err));
 }
 
-static int fail_not_loaded(const struct instance *instance)
-{
-	return fail(-ENOTLOADED, "xdnat is not loaded (instance \"%s\"); type: xdnat load IFACE",
-		    instance->name);
-}
-
-static int fail_open(const struct instance *instance, const char *pin, int err)
-{
-	if (err == -EPERM || err == -EACCES)
-		return fail(-EPERM, "not permitted: xdnat needs root (CAP_BPF and CAP_NET_ADMIN)");
-	if (err == -ENOENT && instance_is_loaded(instance))
-		return fail(-EBUSY,
-			    "instance %s is damaged, %s/%s is missing; type: xdnat unload --all",
-			    instance->name, instance->pin_dir, pin);
-	if (err == -ENOENT || err == -ENOTDIR)
-		return fail_not_loaded(instance);
-	return store_fail(err, "cannot open %s/%s", instance->pin_dir, pin);
-}
-
-static int open_pin(const struct instance *instance, const char *name)
-{
-	char path[PATH_MAX];
-	int fd;
-
-	snprintf(path, sizeof(path), "%s/%s", instance->pin_dir, name);
-	fd = bpf_obj_get(path);
-	return fd < 0 ? fail_open(instance, name, fd) : fd;
-}
-
-static int check_map(const struct instance *instance, const struct store *store, int map)
-{
-	struct bpf_map_info info = {};
-	uint32_t length = sizeof(info);
-	int err = bpf_obj_get_info_by_fd(store->maps[map], &info, &length);
-
-	if (err)
-		return store_fail(err, "cannot look at %s/%s", instance->pin_dir,
-				  map_table[map].name);
-	if (info.key_size != map_table[map].key_bytes ||
-	    info.value_size != map_table[map].value_bytes)
-		return fail(-EBUSY,
-			    "%s/%s is not a map of this build of xdnat; type: xdnat unload --all",
-			    instance->pin_dir, map_table[map].name);
-	return 0;
-}
-
-static int open_map(const struct instance *instance, struct store *store, int map)
-{
-	int err;
-
-	store->maps[map] = open_pin(instance, map_table[map].name);
-	if (store->maps[map] < 0)
-		return store->maps[map];
-	err = check_map(instance, store, map);
-	if (!err)
-		return 0;
-	close(store->maps[map]);
-	store->maps[map] = -1;
-	return err;
-}
-
 /* whole: stops at the first that is not there. */
 static int open_all(const struct instance *instance, struct store *store, bool whole)
 {
-	int err;
-
 	for (int i = 0; i < STORE_MAPS; i++) {
-		err = open_map(instance, store, i);
-		if (err && whole)
-			return err;
+		store->maps[i] = store_pin_map(instance, &map_table[i]);
+		if (store->maps[i] < 0 && whole)
+			return store->maps[i];
 	}
 	for (int i = 0; i < STORE_PROGRAMS; i++) {
-		store->programs[i] = open_pin(instance, program_names[i]);
+		store->programs[i] = store_pin_program(instance, &program_table[i]);
 		if (store->programs[i] < 0 && whole)
 			return store->programs[i];
+	}
+	return 0;
+}
+
+/* Their size is what the configuration says it is. */
+static int check_flow_tables(const struct instance *instance, const struct store *store)
+{
+	for (int map = STORE_FLOWS4; map <= STORE_FLOWS6; map++) {
+		struct bpf_map_info info = {};
+		uint32_t length = sizeof(info);
+		int err = bpf_obj_get_info_by_fd(store->maps[map], &info, &length);
+
+		if (err)
+			return store_fail(err, "cannot look at %s", map_table[map].name);
+		if (!info.max_entries || info.max_entries != 2 * store->config.flows)
+			return store_pin_fail_foreign(instance, &map_table[map]);
 	}
 	return 0;
 }
@@ -152,11 +102,15 @@ int store_open(const struct instance *instance, struct store **opened)
 	if (!store)
 		return -ENOMEM;
 	if (access(XDNAT_BPFFS, X_OK))
-		err = fail_open(instance, "", -errno);
+		err = store_pin_fail_open(instance, "", -errno);
 	else
+		err = instance_need_private_pins(instance);
+	if (!err)
 		err = open_all(instance, store, true);
 	if (!err)
 		err = store_config(store, &store->config);
+	if (!err)
+		err = check_flow_tables(instance, store);
 	if (err)
 		store_close(store);
 	else

@@ -37,6 +37,22 @@ struct store {
 	struct store_known *known;
 };
 
+/* What a pin must be: name; of a map its sizes; kind (BPF_MAP_TYPE_…, 0: a hash;
+ * BPF_PROG_TYPE_…). */
+struct store_pin {
+	const char *name;
+	uint32_t key_bytes, value_bytes;
+	uint32_t type;
+};
+/* Descriptor of what is pinned under that name, if it is root's and what pin says;
+ * else -errno with fail(). */
+int store_pin_map(const struct instance *instance, const struct store_pin *pin);
+int store_pin_program(const struct instance *instance, const struct store_pin *pin);
+/* fail() with what err, from opening the pin, means to the user. */
+int store_pin_fail_open(const struct instance *instance, const char *name, int err);
+/* -EBUSY with fail(): another thing is pinned there. */
+int store_pin_fail_foreign(const struct instance *instance, const struct store_pin *pin);
+
 /* Entries read in one system call; more only if a hash bucket holds more. */
 #define STORE_BATCH	1024
 #define STORE_BATCH_MAX 65536
