@@ -34,9 +34,9 @@ BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) \
 VERSION := 0.1.0
 
 COMMON := addr attach clock confirm destination fail flow_end instance instance_daemon interface \
-	listener log netlink_event netlink_link netlink_neighbour netlink_request netlink_route nexthop \
-	offload out preflight progress reason rules_file spec spec_rule store store_change store_flow \
-	store_listener store_network store_pin store_rule sweep
+	listener log memory netlink_event netlink_link netlink_neighbour netlink_request netlink_route \
+	nexthop offload out preflight progress reason rules_file spec spec_rule store store_change \
+	store_flow store_listener store_network store_pin store_rule sweep
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status cmd_rule \
 	cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print host_port problem \
 	rule_change rule_edit rule_lines rule_record rule_set

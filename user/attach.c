@@ -15,12 +15,14 @@
 #include "clock.skel.h"
 #include "fail.h"
 #include "log.h"
+#include "memory.h"
 #include "xdnat.skel.h"
 
 /* Seconds, in the order of XDNAT_LIFE_…; RFC 5382 REQ-5, RFC 4787 REQ-5. */
 static const uint32_t life_sec[XDNAT_LIFE_MAX] = {240, 7440, 240, 120, 300};
 
 #define NEW_DIR_BYTES (INSTANCE_DIR_BYTES + 4)
+#define FLOWS_LEAST   64
 #define LINK_PIN      "link_" /* and the ifindex: bpffs takes no dots, interface names do */
 
 /* Pins are made here and appear under their real name all at once. */
@@ -71,6 +73,36 @@ static int fail_load(int err)
 		return fail(err, "no memory for the flow tables; type a smaller --flows N");
 	return fail(-EOPNOTSUPP, "the kernel does not take the program: %s (%s)", strerror(-err),
 		    log_libbpf_last());
+}
+
+/* What the kernel's hash takes for an element besides key and value, and for its
+ * share of the buckets. */
+#define ELEMENT_BYTES 80
+/* The verifier at work on the largest program, and everything of fixed size. */
+#define PROGRAM_BYTES (48ULL << 20)
+
+/* Before the kernel is asked: beyond a control group's limit it does not refuse, it
+ * kills. */
+static int need_memory(uint32_t flows)
+{
+	uint64_t flow_bytes =
+		2 * (sizeof(struct xdnat_key4) + sizeof(struct xdnat_half4) +
+		     sizeof(struct xdnat_key6) + sizeof(struct xdnat_half6) + 2 * ELEMENT_BYTES);
+	uint64_t available = memory_available_bytes();
+
+	if (available >= PROGRAM_BYTES + flows * flow_bytes)
+		return 0;
+	if (available < PROGRAM_BYTES + FLOWS_LEAST * flow_bytes)
+		return fail(-ENOMEM,
+			    "loading needs %llu MiB of memory, and only %llu MiB may be had "
+			    "here; free some, or raise the memory limit that it runs under",
+			    (PROGRAM_BYTES >> 20) + 1, (unsigned long long)available >> 20);
+	return fail(-ENOMEM,
+		    "%u flows of each family need %llu MiB of memory, and only %llu MiB may be had "
+		    "here; type a smaller number, at most --flows %llu",
+		    flows, (unsigned long long)(PROGRAM_BYTES + flows * flow_bytes) >> 20,
+		    (unsigned long long)available >> 20,
+		    (unsigned long long)((available - PROGRAM_BYTES) / flow_bytes));
 }
 
 static int config_fill(struct xdnat_config *config, int clock_program, uint32_t flows)
@@ -142,6 +174,9 @@ int attach_create(const struct instance *instance, uint32_t flows)
 	char dir[NEW_DIR_BYTES];
 	int err;
 
+	err = need_memory(flows);
+	if (err)
+		return err;
 	new_pin_dir(instance, dir);
 	remove_pins(dir);
 	clock = clock_bpf__open_and_load();
