@@ -40,7 +40,7 @@ COMMON := addr attach clock confirm destination fail flow_end instance instance_
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status cmd_rule \
 	cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print host_port problem \
 	rule_change rule_edit rule_lines rule_record rule_set
-XDNATD := daemon follow
+XDNATD := daemon follow daemon_main
 UNIT := addr csum listener opt reason spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)
 

@@ -160,10 +160,7 @@ static int open_instance(struct loading *loading)
 
 	if (!instance_is_loaded(loading->instance)) {
 		if (!loading->count)
-			return fail(-ENOTLOADED,
-				    "xdnat is not loaded (instance \"%s\"); type: "
-				    "xdnat load IFACE",
-				    loading->instance->name);
+			return instance_fail_not_loaded(loading->instance);
 		confirm_cancel(loading->instance); /* of one whose pins were removed by hand */
 		err = attach_create(loading->instance,
 				    options.flows ? options.flows : default_flows());
@@ -338,8 +335,6 @@ static int load(struct loading *loading)
 {
 	int err = open_instance(loading);
 
-	if (!err)
-		err = interface_prune(loading->instance, loading->store);
 	if (!err)
 		err = drop_loaded(loading);
 	if (!err)

@@ -1,13 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * xdnatd: the loop that owns the duties, each in a file of its own: listeners
- * follow addresses, neighbours stay resolved, expired flows are freed. It decides
- * when, never how. Nothing that it does is needed for packets to flow now, and no
- * duty's error ends it; it waits for nobody.
+ * xdnatd: the loop that owns the duties, each in a file of its own: interfaces stay
+ * attached, listeners follow addresses, neighbours stay resolved, expired flows are
+ * freed. It decides when, never how. Nothing that it does is needed for packets to
+ * flow now, and no duty's error ends it; it waits for nobody.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +14,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "addr.h"
+#include "daemon.h"
 #include "destination.h"
 #include "fail.h"
 #include "follow.h"
@@ -47,11 +45,13 @@ struct duty {
 	char problem[PROBLEM_BYTES]; /* what was last logged; "" while it works */
 };
 
-enum { DUTY_LISTENERS, DUTY_NEIGHBOURS, DUTY_SWEEP, DUTY_MAX };
+/* In this order: listeners are those of the interfaces that are attached. */
+enum { DUTY_INTERFACES, DUTY_LISTENERS, DUTY_NEIGHBOURS, DUTY_SWEEP, DUTY_MAX };
 
 struct daemon {
 	struct instance instance;
 	struct store *store;
+	struct follow follow;
 	struct stat pins; /* of pin_dir, to see that it is still the same */
 	struct netlink_events *announcements;
 	bool routes_changed;
@@ -72,6 +72,19 @@ static uint64_t now_ms(void)
 	return uv_hrtime() / 1000000;
 }
 
+/* Its routes and neighbours went with the interface that was there before. */
+static int keep_interfaces(struct daemon *daemon)
+{
+	int attached = follow_attach(&daemon->follow, &daemon->instance, daemon->store);
+
+	if (attached <= 0)
+		return attached;
+	daemon->routes_changed = true;
+	daemon->duties[DUTY_LISTENERS].is_due = true;
+	daemon->duties[DUTY_NEIGHBOURS].is_due = true;
+	return 0;
+}
+
 static int keep_listeners(struct daemon *daemon)
 {
 	int lock, err;
@@ -79,7 +92,7 @@ static int keep_listeners(struct daemon *daemon)
 	lock = instance_try_lock(&daemon->instance);
 	if (lock < 0)
 		return lock;
-	err = follow_interfaces(daemon->store);
+	err = follow_interfaces(&daemon->instance, daemon->store);
 	if (!err)
 		err = listener_sync(daemon->store);
 	close(lock);
@@ -220,6 +233,7 @@ static void on_second(uv_timer_t *timer)
 		daemon->neighbours_wanted = true;
 		run_soon(daemon);
 	}
+	daemon->duties[DUTY_INTERFACES].is_due = true;
 	if (++daemon->seconds % ROUND_SEC == 0)
 		start_round(daemon);
 	run_due(daemon);
@@ -234,8 +248,10 @@ static void on_event(uv_poll_t *poll, int status, int events)
 	(void)events;
 	if (status < 0)
 		uv_poll_start(poll, UV_READABLE, on_event);
-	if (changes & NETLINK_CHANGED_ADDRESSES)
+	if (changes & NETLINK_CHANGED_ADDRESSES) {
+		daemon->duties[DUTY_INTERFACES].is_due = true;
 		daemon->duties[DUTY_LISTENERS].is_due = true;
+	}
 	if (changes & NETLINK_CHANGED_ROUTES)
 		daemon->routes_changed = true;
 	if (changes & (NETLINK_CHANGED_ROUTES | NETLINK_LOST_NEIGHBOUR))
@@ -288,19 +304,11 @@ static void start_timers_and_signals(struct daemon *daemon)
 	signal(SIGPIPE, SIG_IGN);
 }
 
-/* The line that instance_start_daemon() waits for. */
-static void tell_starter(int ready, const char *problem)
-{
-	if (ready < 0)
-		return;
-	dprintf(ready, "%s\n", problem);
-	close(ready);
-}
-
-static int run_daemon(struct daemon *daemon, int ready)
+static int run(struct daemon *daemon, int ready)
 {
 	int err;
 
+	daemon->duties[DUTY_INTERFACES] = (struct duty){"interfaces", keep_interfaces, true, ""};
 	daemon->duties[DUTY_LISTENERS] = (struct duty){"listeners", keep_listeners, true, ""};
 	daemon->duties[DUTY_NEIGHBOURS] = (struct duty){"neighbours", keep_neighbours, true, ""};
 	daemon->duties[DUTY_SWEEP] = (struct duty){"sweep", sweep, false, ""};
@@ -310,110 +318,33 @@ static int run_daemon(struct daemon *daemon, int ready)
 	else
 		err = start(daemon);
 	if (err) {
-		tell_starter(ready, fail_text());
+		daemon_tell_starter(ready, fail_text());
 		goto out;
 	}
 	start_timers_and_signals(daemon);
 	run_due(daemon);
-	tell_starter(ready, "");
+	daemon_tell_starter(ready, "");
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 out:
 	instance_end_daemon(&daemon->instance);
 	netlink_events_close(daemon->announcements);
+	follow_forget(&daemon->follow);
 	store_close(daemon->store);
 	return err;
 }
 
-struct arguments {
-	const char *instance;
-	int ready;
-	bool wants_help, wants_version;
-};
-
-static const struct option long_options[] =
-	{
-		{"instance", required_argument, NULL, 'i'},
-		{"ready-fd", required_argument, NULL, 'r'}, /* for instance_start_daemon() */
-		{"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},
-		{},
-};
-
-static int parse_ready(const char *text, int *ready)
+int daemon_run(const struct instance *instance, int ready)
 {
-	uint64_t descriptor;
-
-	if (number_parse(text, "--ready-fd", 3, 1023, &descriptor))
-		return -EUSAGE;
-	if (fcntl(descriptor, F_SETFD, FD_CLOEXEC))
-		return fail(-EUSAGE, "--ready-fd %s is not open", text);
-	*ready = descriptor;
-	return 0;
-}
-
-static int parse_arguments(int count, char **words, struct arguments *arguments)
-{
-	int option, err = 0;
-
-	opterr = 0;
-	while (!err && (option = getopt_long(count, words, "", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'i':
-			arguments->instance = optarg;
-			break;
-		case 'r':
-			err = parse_ready(optarg, &arguments->ready);
-			break;
-		case 'h':
-			arguments->wants_help = true;
-			break;
-		case 'V':
-			arguments->wants_version = true;
-			break;
-		default:
-			err = fail(-EUSAGE, "'%s' is not an option, or lacks its value",
-				   words[optind - 1]);
-		}
-	}
-	if (!err && optind < count)
-		err = fail(-EUSAGE, "'%s' is not expected", words[optind]);
-	return err;
-}
-
-static int help(void)
-{
-	puts("Usage: xdnatd [--instance NAME]\n"
-	     "\n"
-	     "Looks after a loaded instance of xdnat: listeners follow interfaces' addresses,\n"
-	     "next hops stay resolved, expired flows are freed. `xdnat load` starts it.\n"
-	     "\n"
-	     "  --instance NAME  the instance (default: $XDNAT_INSTANCE, else \"default\")\n"
-	     "  --version        print the version\n"
-	     "  --help           print this");
-	return 0;
-}
-
-int main(int count, char **words)
-{
-	struct arguments arguments = {.ready = -1};
 	static struct daemon daemon;
-	int err;
 
-	log_init("xdnatd");
-	err = parse_arguments(count, words, &arguments);
-	if (!err && arguments.wants_help)
-		return help();
-	if (!err && arguments.wants_version)
-		return puts("xdnatd " XDNAT_VERSION) < 0;
-	if (!err)
-		err = instance_init(&daemon.instance, arguments.instance);
-	if (err) {
-		log_error("%s; see: xdnatd --help", fail_text());
-		tell_starter(arguments.ready, fail_text());
-		return 2;
-	}
-	err = run_daemon(&daemon, arguments.ready);
-	if (err)
-		log_error("%s", fail_text());
-	return err ? 1 : 0;
+	daemon.instance = *instance;
+	return run(&daemon, ready);
+}
+
+void daemon_tell_starter(int ready, const char *problem)
+{
+	if (ready < 0)
+		return;
+	dprintf(ready, "%s\n", problem);
+	close(ready);
 }

@@ -2,6 +2,7 @@
 #include "interface.h"
 
 #include <errno.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -75,6 +76,24 @@ int interface_need_netns(const struct instance *instance, const struct store *st
 			 "nothing there any more; if that is gone, type: xdnat unload --all");
 }
 
+/* Rows of interfaces that had the name before and are no more. One that was renamed
+ * is still attached. */
+static void forget_predecessors(const struct instance *instance, struct store *store,
+				const struct netlink_link *link)
+{
+	struct store_interface *rows = NULL;
+	size_t count = 0;
+
+	if (store_interfaces(store, &rows, &count))
+		return;
+	for (size_t i = 0; i < count; i++)
+		if (rows[i].ifindex != link->ifindex &&
+		    !strcmp(rows[i].interface.name, link->name) &&
+		    !attach_is_attached(instance, rows[i].ifindex))
+			interface_unload(instance, store, rows[i].ifindex);
+	free(rows);
+}
+
 int interface_load(const struct instance *instance, struct store *store,
 		   const struct netlink_link *link, uint8_t mode)
 {
@@ -94,8 +113,10 @@ int interface_load(const struct instance *instance, struct store *store,
 	err = store_interface_put(store, &row);
 	if (!err)
 		err = attach_interface(instance, store, link, mode);
-	if (!err)
+	if (!err) {
+		forget_predecessors(instance, store, link);
 		return 0;
+	}
 	if (!was_there) {
 		interface_unload(instance, store, link->ifindex);
 		return err;
@@ -108,12 +129,14 @@ int interface_load(const struct instance *instance, struct store *store,
 int interface_unload(const struct instance *instance, struct store *store, uint32_t ifindex)
 {
 	struct store_interface row;
+	char name[IF_NAMESIZE];
 	int err = attach_detach(instance, ifindex);
 
 	if (interface_find(store, ifindex, &row))
 		return err;
-	if (row.interface.restore & XDNAT_RESTORE_RXVLAN)
-		offload_rxvlan_on(row.interface.name);
+	/* Not one that has its name by now and was never touched. */
+	if (row.interface.restore & XDNAT_RESTORE_RXVLAN && if_indextoname(ifindex, name))
+		offload_rxvlan_on(name);
 	store_interface_remove(store, ifindex);
 	return err;
 }
@@ -136,40 +159,80 @@ static int read_both(const struct store *store, struct store_interface **rows, s
 	return err ? err : netlink_links(links, link_count);
 }
 
+static const struct netlink_link *find_name(const char *name, const struct netlink_link *links,
+					    size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(links[i].name, name))
+			return &links[i];
+	return NULL;
+}
+
+bool interface_is_in_place(const struct instance *instance, const struct store_interface *row)
+{
+	return if_nametoindex(row->interface.name) == row->ifindex &&
+	       attach_is_attached(instance, row->ifindex);
+}
+
+/* What a row stands for now: its interface, though it may have another name by now, or
+ * the one that was made anew under its name, perhaps with the same index. */
+static const struct netlink_link *find_heir(const struct instance *instance,
+					    const struct store_interface *row,
+					    const struct netlink_link *links, size_t count)
+{
+	const struct netlink_link *link = find_link(row->ifindex, links, count);
+
+	if (link && (!strcmp(link->name, row->interface.name) ||
+		     attach_is_attached(instance, row->ifindex)))
+		return link;
+	return find_name(row->interface.name, links, count);
+}
+
+int interface_attach_again(const struct instance *instance, struct store *store,
+			   const struct store_interface *row, const struct netlink_link *links,
+			   size_t count)
+{
+	const struct netlink_link *link = find_heir(instance, row, links, count);
+	const char *name = row->interface.name;
+	int err;
+
+	if (!link) {
+		attach_detach(instance, row->ifindex); /* it may be in another namespace */
+		return fail(-ENODEV,
+			    "%s is gone; it is attached again once there is an interface of that "
+			    "name; if there will be none, type: xdnat unload %s",
+			    name, name);
+	}
+	if (link->ifindex == row->ifindex && attach_is_attached(instance, link->ifindex))
+		return 0;
+	if (attach_is_attached(instance, link->ifindex)) /* by a load that was killed then */
+		return interface_unload(instance, store, row->ifindex);
+	if (!link->has_ethernet)
+		return fail(-EOPNOTSUPP, "%s was made anew and has no Ethernet headers now", name);
+	err = interface_load(instance, store, link, row->interface.mode);
+	return err ?: 1;
+}
+
 int interface_reattach(const struct instance *instance, struct store *store,
 		       void (*done)(const struct netlink_link *link, uint8_t mode, void *context),
 		       void *context)
 {
 	struct store_interface *rows = NULL;
 	struct netlink_link *links = NULL;
-	size_t row_count, link_count;
+	size_t row_count = 0, link_count = 0;
 	int err = read_both(store, &rows, &row_count, &links, &link_count);
 
-	for (size_t i = 0; !err && i < row_count; i++) {
-		const struct netlink_link *link = find_link(rows[i].ifindex, links, link_count);
-
-		if (!link || attach_is_attached(instance, link->ifindex))
-			continue;
-		err = interface_load(instance, store, link, rows[i].interface.mode);
-		if (!err)
-			done(link, rows[i].interface.mode, context);
+	for (size_t i = 0; err >= 0 && i < row_count; i++) {
+		err = interface_attach_again(instance, store, &rows[i], links, link_count);
+		if (err == -ENODEV) {
+			log_warning("%s", fail_text());
+			err = 0;
+		} else if (err > 0) {
+			done(find_name(rows[i].interface.name, links, link_count),
+			     rows[i].interface.mode, context);
+		}
 	}
 	free(rows);
 	free(links);
-	return err;
-}
-
-int interface_prune(const struct instance *instance, struct store *store)
-{
-	struct store_interface *rows = NULL;
-	struct netlink_link *links = NULL;
-	size_t row_count, link_count;
-	int err = read_both(store, &rows, &row_count, &links, &link_count);
-
-	for (size_t i = 0; !err && i < row_count; i++)
-		if (!find_link(rows[i].ifindex, links, link_count))
-			interface_unload(instance, store, rows[i].ifindex);
-	free(rows);
-	free(links);
-	return err;
+	return err < 0 ? err : 0;
 }

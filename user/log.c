@@ -6,9 +6,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <syslog.h>
 
 static const char *log_program = "xdnat";
-static bool log_is_quiet;
+static bool log_is_quiet, log_has_syslog;
 static char libbpf_last[256];
 
 /* Messages quote what users and files say: no control character of theirs
@@ -22,13 +23,16 @@ static void blank_controls(char *text)
 
 /* One write a line, so that lines of several processes do not mix. */
 static void __attribute__((format(printf, 2, 0)))
-say(const char *severity, const char *format, va_list args)
+say(int priority, const char *format, va_list args)
 {
+	const char *severity = priority == LOG_WARNING ? "warning: " : "";
 	char text[2048];
 
 	vsnprintf(text, sizeof(text), format, args);
 	blank_controls(text);
 	fprintf(stderr, "%s: %s%s\n", log_program, severity, text);
+	if (log_has_syslog)
+		syslog(priority, "%s%s", severity, text);
 }
 
 void log_info(const char *format, ...)
@@ -38,7 +42,7 @@ void log_info(const char *format, ...)
 	if (log_is_quiet)
 		return;
 	va_start(args, format);
-	say("", format, args);
+	say(LOG_INFO, format, args);
 	va_end(args);
 }
 
@@ -47,7 +51,7 @@ void log_warning(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say("warning: ", format, args);
+	say(LOG_WARNING, format, args);
 	va_end(args);
 }
 
@@ -56,7 +60,7 @@ void log_error(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	say("", format, args);
+	say(LOG_ERR, format, args);
 	va_end(args);
 }
 
@@ -89,6 +93,12 @@ const char *log_libbpf_last(void)
 void log_quiet(bool quiet)
 {
 	log_is_quiet = quiet;
+}
+
+void log_to_syslog(void)
+{
+	openlog(log_program, LOG_PID, LOG_DAEMON);
+	log_has_syslog = true;
 }
 
 void log_init(const char *program)

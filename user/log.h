@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Talk: what goes to stderr. stdout belongs to data. libbpf's chatter comes here
- * too and is dropped, but for its last line, which load errors may quote.
+ * Talk: what goes to stderr, and to the system's log. stdout belongs to data. libbpf's chatter
+ * comes here too and is dropped, but for its last line, which load errors may quote.
  */
 #ifndef XDNAT_LOG_H
 #define XDNAT_LOG_H
@@ -10,6 +10,8 @@
 
 /* Routes libbpf's output here. program ("xdnat", "xdnatd") starts each line. */
 void log_init(const char *program);
+/* From now on to syslog(3) as well, facility daemon: a daemon has no terminal. */
+void log_to_syslog(void);
 void log_quiet(bool quiet); /* drops log_info, keeps warnings and errors */
 
 void log_info(const char *format, ...) __attribute__((format(printf, 1, 2)));

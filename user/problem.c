@@ -283,6 +283,29 @@ static void judge_confirm(const struct instance *instance, json_t *problems)
 		    "the load has not been confirmed and will be undone; type: xdnat confirm");
 }
 
+/* One that is loaded and not attached. With no other program in the way, the daemon
+ * attaches it within a second. */
+static void judge_interface(const char *name, json_t *problems)
+{
+	struct netlink_link link;
+
+	if (netlink_link(name, &link))
+		add(problems, "not_attached",
+		    "%s is gone; xdnatd attaches to it once there is an interface of that name; if "
+		    "there will be none, type: xdnat unload %s",
+		    name, name);
+	else if (link.xdp_prog_id)
+		add(problems, "not_attached",
+		    "%s forwards nothing: another XDP program (id %" PRIu32 ") is on it, and "
+		    "xdnatd tries again every second; to look at it: bpftool net show dev %s",
+		    name, link.xdp_prog_id, name);
+	else
+		add(problems, "not_attached",
+		    "%s forwards nothing: it is loaded but not attached; xdnatd tries again every "
+		    "second, and to see why it cannot, type: xdnat load %s",
+		    name, name);
+}
+
 static void judge_interfaces(const struct instance *instance, const struct problem_view *view,
 			     json_t *problems)
 {
@@ -293,14 +316,7 @@ static void judge_interfaces(const struct instance *instance, const struct probl
 		row = &view->interfaces[i];
 		if (attach_is_attached(instance, row->ifindex))
 			continue;
-		if (!if_nametoindex(row->interface.name))
-			add(problems, "not_attached", "%s is gone; type: xdnat unload %s",
-			    row->interface.name, row->interface.name);
-		else
-			add(problems, "not_attached",
-			    "%s is loaded but not attached, it forwards nothing; type: "
-			    "xdnat load %s",
-			    row->interface.name, row->interface.name);
+		judge_interface(row->interface.name, problems);
 	}
 }
 
