@@ -106,10 +106,10 @@ class Namespace:
         return json.loads(self.ip("-j", "link", "show", "dev", device))[0]["address"]
 
 
-def veth(left, left_device, left_mac, right, right_device, right_mac):
+def veth(left, left_device, left_mac, right, right_device, right_mac, *options):
     """A pair with an end in each namespace, both up. Made in place: neither name
-    is ever seen in the namespace of the caller."""
-    left.ip("link", "add", left_device, "address", left_mac, "type", "veth", "peer", "name",
+    is ever seen in the namespace of the caller. options: the left one's."""
+    left.ip("link", "add", left_device, *options, "address", left_mac, "type", "veth", "peer", "name",
             right_device, "address", right_mac, "netns", right.name)
     left.ip("link", "set", left_device, "up")
     right.ip("link", "set", right_device, "up")

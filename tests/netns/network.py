@@ -15,28 +15,38 @@ class Network:
         self.suffix = suffix
         self.spaces = []
         self.client, self.router, self.server = (self._space(s) for s in "crs")
-        client, router, server = self.spaces
+        router, server = self.spaces[1:]
         for space in self.spaces:
             space.sysctl("ipv6.conf.default.accept_dad=0", "ipv6.conf.default.accept_ra=0",
                          "ipv6.conf.all.accept_dad=0")
         router.sysctl("ipv4.ip_forward=1", "ipv6.conf.all.forwarding=1")
         server.sysctl("ipv4.conf.all.arp_notify=1", "ipv6.conf.all.ndisc_notify=1")
-        w.veth(router, "wan", "02:00:00:00:01:01", client, "eth0", "02:00:00:00:01:09")
-        w.veth(router, "lan", "02:00:00:00:02:01", server, "eth0", "02:00:00:00:02:05")
-        for end in client, server:
-            end.run("ethtool", "-K", "eth0", "tx", "off")
-            end.run("ethtool", "-K", "eth0", "gro", "on")
-        for space, device, v4, v6 in (
-                (client, "eth0", CLIENT + "/24", CLIENT6 + "/64"),
-                (router, "wan", ROUTER + "/24", ROUTER6 + "/64"),
-                (router, "lan", "10.0.0.1/24", "fd00::1/64"),
-                (server, "eth0", SERVER + "/24", SERVER6 + "/64")):
-            space.ip("addr", "add", v4, "dev", device)
-            space.ip("addr", "add", v6, "dev", device, "nodad")
-        for space, v4, v6 in ((client, ROUTER, ROUTER6), (router, CLIENT, CLIENT6),
-                              (server, "10.0.0.1", "fd00::1")):
-            space.ip("route", "add", "default", "via", v4)
-            space.ip("-6", "route", "add", "default", "via", v6)
+        for device in "wan", "lan":
+            self.connect(device)
+
+    def connect(self, device, *options):
+        """Makes the router's interface and its other end, with addresses and routes.
+        options: the interface's, as ("index", "70000")."""
+        is_wan = device == "wan"
+        end, net = (self.client, 1) if is_wan else (self.server, 2)
+        w.veth(self.router, device, "02:00:00:00:%02x:01" % net, end, "eth0",
+               "02:00:00:00:%02x:%02x" % (net, 9 if is_wan else 5), *options)
+        end.run("ethtool", "-K", "eth0", "tx", "off")
+        end.run("ethtool", "-K", "eth0", "gro", "on")
+        self.configure(device)
+
+    def configure(self, device):
+        """What a DHCP client or ifupdown does when the interface is up (again)."""
+        is_wan = device == "wan"
+        end = self.client if is_wan else self.server
+        ours, theirs = (((ROUTER, ROUTER6), (CLIENT, CLIENT6)) if is_wan else
+                        (("10.0.0.1", "fd00::1"), (SERVER, SERVER6)))
+        for space, name, (v4, v6) in (self.router, device, ours), (end, "eth0", theirs):
+            space.ip("addr", "replace", v4 + "/24", "dev", name)
+            space.ip("addr", "replace", v6 + "/64", "dev", name, "nodad")
+        for space, (v4, v6) in ((end, ours), (self.router, theirs))[:2 if is_wan else 1]:
+            space.ip("route", "replace", "default", "via", v4)
+            space.ip("-6", "route", "replace", "default", "via", v6)
 
     def _space(self, suffix):
         self.spaces.append(w.Namespace(suffix + self.suffix))
