@@ -80,8 +80,9 @@ static int open_instance(struct unloading *unloading)
 	if (all && (err == -EBUSY || err == -ENOTLOADED)) {
 		unloading->is_damaged = true;
 		if (instance_other_abi(unloading->instance, path))
-			log_warning("what another version of xdnat switched off on its interfaces "
-				    "stays so (VLAN offload); type: ethtool -K IFACE rxvlan on");
+			log_warning(
+				"another version of xdnat may have switched VLAN offload off on "
+				"its interfaces; to switch it on: ethtool -K IFACE rxvlan on");
 		err = store_open_remains(unloading->instance, &unloading->store);
 	}
 	if (err)

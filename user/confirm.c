@@ -131,7 +131,7 @@ static int open_file(const struct instance *instance, char *path, bool *is_waiti
 	int file;
 
 	confirm_path(instance, path);
-	file = open(path, O_RDWR | O_CLOEXEC);
+	file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	*is_waiting = file >= 0 && flock(file, LOCK_EX | LOCK_NB);
 	return file;
 }

@@ -30,10 +30,11 @@ int store_pin_fail_open(const struct instance *instance, const char *name, int e
 
 int store_pin_fail_foreign(const struct instance *instance, const struct store_pin *pin)
 {
-	return fail(-EBUSY,
-		    "%s/%s is not %s of this build of xdnat, so nothing is done with it; type: "
-		    "xdnat unload --all",
-		    instance->pin_dir, pin->name, pin->key_bytes ? "the map" : "the program");
+	return fail(
+		-EBUSY,
+		"%s/%s is not the %s that this version of xdnat makes, so it is not used; type: "
+		"xdnat unload --all",
+		instance->pin_dir, pin->name, pin->key_bytes ? "map" : "program");
 }
 
 /* A map's description is laid out otherwise than a program's: which it is, only the

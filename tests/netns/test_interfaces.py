@@ -196,6 +196,7 @@ def test_gone_for_good(network, xdnat, extra, options):
     extra()
     if options:
         assert "extra: attached again" in xdnat("load", *options).stdout
+        assert len(rows(xdnat, "extra")) == 1
     w.wait(lambda: is_on(xdnat, "extra"), "it is attached", 5)
     network.router.ip("link", "del", "extra")
     w.wait(lambda: problems(xdnat), "it is told again", 5)
