@@ -142,7 +142,12 @@ def test_every_kind(network, xdnat, service):
         sock.close()
     seen("flow", "kill", "src=" + CLIENT, "proto=udp")
     seen("flow", "flush", "--yes")
-    seen("rule", "del", NAME)
+    seen("rule", "disable", NAME, "--flows", "kill")
+    seen("rule", "list")
+    seen("rule", "enable", NAME)
+    seen("rule", "replace", NAME, RULE, "name=web")
+    seen("rule", "add", "-", stdin="82:%s\n83:%s\n" % (SERVER, SERVER))
+    seen("rule", "del", "web")
     network.router.sysctl("ipv4.ip_forward=0")
     try:
         assert seen()[0]["problems"]
