@@ -37,25 +37,14 @@ int store_pin_fail_foreign(const struct instance *instance, const struct store_p
 		instance->pin_dir, pin->name, pin->key_bytes ? "map" : "program");
 }
 
-/* A map's description is laid out otherwise than a program's: which it is, only the
- * descriptor's name tells. */
-static bool is_kind(int fd, const char *kind)
-{
-	char path[64], target[64] = "";
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	return readlink(path, target, sizeof(target) - 1) > 0 && strstr(target, kind);
-}
-
+/* -ESTALE: it is another thing. A program where a map should be describes itself in
+ * words that do not fit one, and the other way round. */
 static int check_map(int fd, const struct store_pin *pin)
 {
 	struct bpf_map_info info = {};
 	uint32_t length = sizeof(info);
-	int err;
+	int err = bpf_obj_get_info_by_fd(fd, &info, &length);
 
-	if (!is_kind(fd, "bpf-map"))
-		return -ESTALE;
-	err = bpf_obj_get_info_by_fd(fd, &info, &length);
 	if (err)
 		return err;
 	if (info.type != (pin->type ?: BPF_MAP_TYPE_HASH) || info.key_size != pin->key_bytes ||
@@ -68,11 +57,8 @@ static int check_program(int fd, const struct store_pin *pin)
 {
 	struct bpf_prog_info info = {};
 	uint32_t length = sizeof(info);
-	int err;
+	int err = bpf_obj_get_info_by_fd(fd, &info, &length);
 
-	if (!is_kind(fd, "bpf-prog"))
-		return -ESTALE;
-	err = bpf_obj_get_info_by_fd(fd, &info, &length);
 	if (err)
 		return err;
 	return info.type == pin->type && !strcmp(info.name, pin->name) ? 0 : -ESTALE;
@@ -91,7 +77,7 @@ static int open_pin(const struct instance *instance, const char *name)
 	return fd < 0 ? store_pin_fail_open(instance, name, fd) : fd;
 }
 
-/* err: what looking at fd said; -ESTALE: it is another thing. */
+/* err: what looking at fd said. */
 static int keep_or_close(const struct instance *instance, const struct store_pin *pin, int fd,
 			 int err)
 {
