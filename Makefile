@@ -3,7 +3,7 @@
 # make deps       what apt lacks for building and testing (root)
 # make check      unit tests, headers   · make check-prog, check-netns (root)
 # make check-gate what may not grow unseen, against tests/gate/budget.json (root)
-# make bench      program time beside its floor (root)
+# make bench      program time and live frames beside floors and nft (root)
 # V=1 shows commands, CLANG=clang-19 chooses the BPF compiler, WERROR=0 for packagers.
 
 B := build
@@ -91,24 +91,25 @@ check-gate: all
 gate-renew: all
 	$(Q)$(PYTHON) -B tests/gate/gate.py --renew
 
-# Program time beside its floor; BENCH_ARGS=--quick for fewer rounds.
-BENCH := bench frame measure world
-$(B)/bench.bpf.o: tests/bench/bench.bpf.c Makefile | $(B)/user
+# Program time and live frames beside their floors and nft; BENCH_ARGS=--quick for fewer rounds.
+LIVE := flows frame lane live network rounds
+BENCH := bench measure report rows_live rows_program world $(LIVE)
+$(B)/bench.bpf.o $(B)/live.bpf.o: $(B)/%.bpf.o: tests/bench/%.bpf.c Makefile | $(B)/user
 	$(call say,CLANG,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 $(B)/tests/bench: $(BENCH:%=tests/bench/%.c) $(wildcard tests/bench/*.h) $(B)/user/clock.o \
-		$(B)/bench.skel.h $(B)/clock.skel.h | $(B)/tests
+		$(B)/bench.skel.h $(B)/clock.skel.h $(B)/live.skel.h | $(B)/tests
 	$(call say,CC,$@)
 	$(Q)$(CC) $(USER_CFLAGS) -o $@ $(filter %.c %.o,$^) $(USER_LIBS) -lm
-bench: $(B)/tests/bench
+bench: $(B)/tests/bench $(B)/xdnat
 	$(Q)$< $(BENCH_ARGS)
 
 format:
 	$(Q)clang-format -i bpf/*.[ch] user/*.[ch] include/*.h tests/*/*.[ch]
 
 DEPS := gcc make clang llvm bpftool libbpf-dev libmnl-dev libjansson-dev libuv1-dev libelf-dev \
-	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 ethtool kmod procps python3-pytest \
-	python3-scapy python3-jsonschema curl
+	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 nftables ethtool kmod procps \
+	python3-pytest python3-scapy python3-jsonschema curl
 deps:
 	$(Q)missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEPS) 2>/dev/null | \
 		awk '/ok installed/ {have[$$1]=1} END {n=split("$(DEPS)",want," "); \

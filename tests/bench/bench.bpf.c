@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The programs that are measured: each puts the next flow's frame back, as one of
- * three: nothing else (empty), Floor-P (floor), the datapath (xdnat). One a family,
- * so that offsets are constants. Nothing here knows how the datapath stores flows.
+ * The programs that are measured: each puts the next flow's frame back and then is
+ * one of four: nothing else (empty), Floor-P (floor), Floor-N (making), the datapath
+ * (xdnat). One a family, so that offsets are constants.
  */
 #include "../../bpf/xdnat.bpf.c"
 #include "bench_abi.h"
@@ -129,6 +129,74 @@ static __always_inline int floor6(const struct xdp_md *ctx)
 	return half6 ? bpf_redirect(half6->half.out_ifindex, 0) : XDP_PASS;
 }
 
+static __always_inline struct xdnat_rule *rule_of(__u32 id)
+{
+	return id ? rule_get(id) : NULL;
+}
+
+/* Floor-N: what a new flow costs anybody who keeps both halves in kernel maps. */
+static __always_inline int making4(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct xdnat_half4 original = {}, reply = {};
+	struct bpf_fib_lookup fib = {.family = FIB_AF_INET, .ifindex = ctx->ingress_ifindex};
+	const struct xdnat_rule *rule;
+	struct packet pkt = {};
+
+	if (packet_parse(data, end, &pkt) || !pkt.ip4)
+		return XDP_PASS;
+	rule = rule_of(rule_find4(pkt.ip4->daddr, pkt.ports.dport, pkt.proto));
+	if (!rule)
+		return XDP_PASS;
+	packet_key4(&pkt, &original.key);
+	reply.key = (struct xdnat_key4){
+		.src = rule->target.word[3],
+		.dst = pkt.ip4->saddr,
+		.ports = {.sport = rule->target_port, .dport = pkt.ports.sport},
+		.proto = pkt.proto,
+	};
+	fib.ipv4_src = reply.key.dst;
+	fib.ipv4_dst = reply.key.src;
+	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) ||
+	    bpf_map_update_elem(&bench_floor_map4, &reply.key, &reply, BPF_NOEXIST) ||
+	    bpf_map_update_elem(&bench_floor_map4, &original.key, &original, BPF_NOEXIST))
+		return XDP_DROP;
+	return bpf_redirect(fib.ifindex, 0);
+}
+
+static __always_inline int making6(struct xdp_md *ctx)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct bpf_fib_lookup fib = {.family = FIB_AF_INET6, .ifindex = ctx->ingress_ifindex};
+	const struct xdnat_rule *rule;
+	struct xdnat_half6 half = {};
+	struct xdnat_key6 original;
+	struct packet pkt = {};
+
+	if (packet_parse(data, end, &pkt) || !pkt.ip6)
+		return XDP_PASS;
+	rule = rule_of(rule_find6(&pkt.ip6->daddr, pkt.ports.dport, pkt.proto));
+	if (!rule)
+		return XDP_PASS;
+	packet_key6(&pkt, &original);
+	__builtin_memcpy(half.key.src, &rule->target, sizeof(half.key.src));
+	__builtin_memcpy(half.key.dst, original.src, sizeof(half.key.dst));
+	half.key.ports = (union xdnat_ports){
+		.sport = rule->target_port,
+		.dport = pkt.ports.sport,
+	};
+	half.key.proto = pkt.proto;
+	__builtin_memcpy(fib.ipv6_src, original.src, sizeof(fib.ipv6_src));
+	__builtin_memcpy(fib.ipv6_dst, half.key.src, sizeof(fib.ipv6_dst));
+	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) ||
+	    bpf_map_update_elem(&bench_floor_map6, &half.key, &half, BPF_NOEXIST))
+		return XDP_DROP;
+	half.key = original;
+	if (bpf_map_update_elem(&bench_floor_map6, &half.key, &half, BPF_NOEXIST))
+		return XDP_DROP;
+	return bpf_redirect(fib.ifindex, 0);
+}
+
 SEC("xdp")
 int bench_empty4(struct xdp_md *ctx)
 {
@@ -148,6 +216,12 @@ int bench_xdnat4(struct xdp_md *ctx)
 }
 
 SEC("xdp")
+int bench_making4(struct xdp_md *ctx)
+{
+	return restore4(ctx) ? making4(ctx) : XDP_ABORTED;
+}
+
+SEC("xdp")
 int bench_empty6(struct xdp_md *ctx)
 {
 	return restore6(ctx) ? XDP_PASS : XDP_ABORTED;
@@ -163,4 +237,30 @@ SEC("xdp")
 int bench_xdnat6(struct xdp_md *ctx)
 {
 	return restore6(ctx) ? handle_packet(ctx) : XDP_ABORTED;
+}
+
+SEC("xdp")
+int bench_making6(struct xdp_md *ctx)
+{
+	return restore6(ctx) ? making6(ctx) : XDP_ABORTED;
+}
+
+static long clear_element(void *map, const void *key, void *value, void *context)
+{
+	(void)value;
+	(void)context;
+	bpf_map_delete_elem(map, key);
+	return 0;
+}
+
+/* Empties the flow tables. */
+SEC("syscall")
+int bench_clear(void *context)
+{
+	(void)context;
+	bpf_for_each_map_elem(&xdnat_flows4, clear_element, NULL, 0);
+	bpf_for_each_map_elem(&xdnat_flows6, clear_element, NULL, 0);
+	bpf_for_each_map_elem(&bench_floor_map4, clear_element, NULL, 0);
+	bpf_for_each_map_elem(&bench_floor_map6, clear_element, NULL, 0);
+	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the measured programs and the benchmark agree on: how a frame is put back
- * before each packet.
+ * before each packet, how live frames are sent, answered and seen.
  */
 #ifndef BENCH_ABI_H
 #define BENCH_ABI_H
@@ -13,9 +13,8 @@
 #define BENCH_FRAME6_BYTES 80 /* the longest headers are 74 */
 
 /* A run is timed in chunks: one that a neighbour disturbed does not move the median. */
-#define BENCH_CHUNK  16384
-#define BENCH_CHUNKS 12
-#define BENCH_STAMPS 16 /* a power of two, more than chunks */
+#define BENCH_CHUNK  2048
+#define BENCH_STAMPS 64 /* a power of two, more than chunks in a run */
 
 /* What tells one flow's frame from another's, as it stands in the frame. Rows lie
  * in the order in which they are visited; the flows in it are shuffled. */
@@ -28,5 +27,19 @@ struct bench_row {
 	__sum16 l4_check;
 };
 _Static_assert(sizeof(struct bench_row) == 16, "bench_row");
+
+/* Live frames: flow i's client has i as the last byte of its address. */
+#define LIVE_FLOWS 64 /* a power of two, at most 256 */
+#define LIVE_CHUNK 2048
+
+struct live_frame {
+	__u64 word[BENCH_FRAME6_BYTES / 8]; /* IPv4: the last two are zero */
+};
+
+/* Where frames arrive. */
+enum { LIVE_SERVER, LIVE_CLIENT, LIVE_SIDES };
+/* What is done with them: counted, also kept to be looked at, also answered (by
+ * the server). */
+enum { LIVE_COUNT, LIVE_KEEP, LIVE_ANSWER };
 
 #endif

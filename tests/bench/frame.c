@@ -3,6 +3,7 @@
 
 #include <linux/if_ether.h>
 #include <linux/in.h>
+#include <stdio.h>
 #include <string.h>
 
 #define ETH_BYTES 14
@@ -114,4 +115,12 @@ void frame_row(const struct frame *frame, const uint8_t *bytes, struct bench_row
 	memcpy(&row->dport, l4 + 2, 2);
 	memcpy(&row->l3_check, ip + 10, 2); /* IPv6 has none and no one reads it */
 	memcpy(&row->l4_check, l4 + (frame->is_tcp ? 16 : 6), 2);
+}
+
+void frame_print(const char *what, const uint8_t *bytes, uint32_t count)
+{
+	fprintf(stderr, "%s ", what);
+	for (uint32_t i = 0; i < count; i++)
+		fprintf(stderr, "%02x", bytes[i]);
+	fprintf(stderr, "\n");
 }

@@ -31,5 +31,7 @@ struct frame {
 uint32_t frame_build(const struct frame *frame, uint8_t *bytes);
 /* What tells this frame, as it was built, from another of its kind. */
 void frame_row(const struct frame *frame, const uint8_t *bytes, struct bench_row *row);
+/* In hexadecimal, to stderr. */
+void frame_print(const char *what, const uint8_t *bytes, uint32_t count);
 
 #endif

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "live.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "rounds.h"
+
+#define BATCH	     64 /* a quarter of a veth's ring */
+#define WAIT_MS	     2000
+#define ANSWER_FLAGS (FRAME_TCP_SYN | FRAME_TCP_ACK)
+
+/* A program that is attached somewhere is run without waiting for all processors
+ * to have seen it, twice, each time. The generator is attached where nothing
+ * arrives. */
+static int park(const struct live_bpf *skeleton)
+{
+	struct network parking;
+	int err = network_make(&parking);
+
+	if (!err)
+		err = network_run(&parking, NETWORK_CLIENT, "ip link add park type veth");
+	if (!err && !bpf_program__attach_xdp(skeleton->progs.live_generate, if_nametoindex("park")))
+		err = -errno;
+	return err;
+}
+
+static void fill_floor(struct live_bpf *skeleton)
+{
+	const struct flows flows = {};
+	uint8_t bytes[BENCH_FRAME6_BYTES];
+	struct frame frame;
+
+	flows_arriving(&flows, 0, XDNAT_ORIGINAL, 0, &frame);
+	flows_rerouted(&frame, &frame);
+	frame_build(&frame, bytes);
+	memcpy(&skeleton->bss->floor_macs, bytes, 12);
+}
+
+int live_open(struct live_bpf **skeleton)
+{
+	*skeleton = live_bpf__open_and_load();
+	if (!*skeleton)
+		return -errno;
+	fill_floor(*skeleton);
+	return park(*skeleton);
+}
+
+static int send_frames(struct live_bpf *skeleton, const struct lane *lane, uint32_t count)
+{
+	struct live_bpf__bss *bss = skeleton->bss;
+	uint8_t bytes[BENCH_FRAME6_BYTES] = {};
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = bytes,
+		    .data_size_in = bss->is_v6 ? BENCH_FRAME6_BYTES : BENCH_FRAME4_BYTES,
+		    .repeat = count, .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = BATCH);
+	int err = network_enter(&lane->network, NETWORK_CLIENT);
+
+	bss->sent = 0;
+	memset(bss->received, 0, sizeof(bss->received));
+	bss->client_ifindex = lane->network.client;
+	bss->lan_ifindex = lane->network.lan;
+	return err ? err
+		   : bpf_prog_test_run_opts(bpf_program__fd(skeleton->progs.live_generate), &opts);
+}
+
+static bool is_arrived(const struct live_bpf *skeleton, int side, uint32_t count)
+{
+	const volatile struct live_bpf__bss *bss = skeleton->bss;
+
+	for (int i = 0; i < WAIT_MS && bss->received[side] < count; i++)
+		usleep(1000);
+	return bss->received[side] >= count;
+}
+
+static void fill_frames(struct live_frame *frames, const struct flows *flows, uint8_t direction,
+			uint8_t tcp_flags)
+{
+	struct frame frame;
+
+	memset(frames, 0, LIVE_FLOWS * sizeof(*frames));
+	for (uint32_t i = 0; i < LIVE_FLOWS; i++) {
+		flows_arriving(flows, i, direction, tcp_flags, &frame);
+		frame_build(&frame, (uint8_t *)&frames[i]);
+	}
+}
+
+/* What was kept of each flow, is it what had to arrive? */
+static int check_seen(const struct live_bpf *skeleton, const struct lane *lane,
+		      const struct flows *flows, int side, uint8_t tcp_flags)
+{
+	uint8_t want[BENCH_FRAME6_BYTES];
+	struct frame frame;
+	uint32_t bytes;
+
+	for (uint32_t i = 0; i < LIVE_FLOWS; i++) {
+		const uint8_t *got = (const uint8_t *)&skeleton->bss->seen[side][i];
+
+		if (side == LIVE_SERVER) {
+			flows_arriving(flows, i, XDNAT_ORIGINAL, tcp_flags, &frame);
+			lane_leaving(lane, flows, &frame, &frame);
+		} else {
+			flows_arriving(flows, i, XDNAT_REPLY, ANSWER_FLAGS, &frame);
+			flows_leaving(flows, XDNAT_REPLY, &frame, &frame);
+		}
+		bytes = frame_build(&frame, want);
+		if (!memcmp(got, want, bytes))
+			continue;
+		fprintf(stderr, "%s: wrong live frame of flow %u\n", lane_name(lane->kind), i);
+		frame_print(" got", got, bytes);
+		frame_print("want", want, bytes);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+/* Sends one packet of each flow, has them answered if task says so. */
+static int exchange(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
+		    uint8_t tcp_flags, uint32_t task)
+{
+	struct live_bpf__bss *bss = skeleton->bss;
+	int err;
+
+	fill_frames(bss->frames, flows, XDNAT_ORIGINAL, tcp_flags);
+	fill_frames(bss->answers, flows, XDNAT_REPLY, ANSWER_FLAGS);
+	memset(bss->seen, 0, sizeof(bss->seen));
+	bss->is_v6 = flows->is_v6;
+	bss->task = task;
+	err = send_frames(skeleton, lane, LIVE_FLOWS);
+	if (err)
+		return err;
+	if (is_arrived(skeleton, LIVE_SERVER, LIVE_FLOWS) &&
+	    (task != LIVE_ANSWER || is_arrived(skeleton, LIVE_CLIENT, LIVE_FLOWS)))
+		return 0;
+	fprintf(stderr, "%s: of %d live frames %u arrived, of their answers %u\n",
+		lane_name(lane->kind), LIVE_FLOWS, bss->received[LIVE_SERVER],
+		bss->received[LIVE_CLIENT]);
+	return -EBADMSG;
+}
+
+int live_check(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
+	       uint64_t *checked)
+{
+	int err = exchange(skeleton, lane, flows, FRAME_TCP_ACK, LIVE_KEEP);
+
+	*checked += LIVE_FLOWS;
+	return err ? err : check_seen(skeleton, lane, flows, LIVE_SERVER, FRAME_TCP_ACK);
+}
+
+int live_settle(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
+		uint64_t *checked)
+{
+	int err = 0;
+
+	if (lane->kind == LANE_XDNAT || lane->kind == LANE_NFT) {
+		err = exchange(skeleton, lane, flows, FRAME_TCP_SYN, LIVE_ANSWER);
+		if (!err)
+			err = check_seen(skeleton, lane, flows, LIVE_SERVER, FRAME_TCP_SYN);
+		if (!err)
+			err = check_seen(skeleton, lane, flows, LIVE_CLIENT, FRAME_TCP_SYN);
+		*checked += 2 * LIVE_FLOWS;
+	}
+	return err ? err : live_check(skeleton, lane, flows, checked);
+}
+
+int live_burst(struct live_bpf *skeleton, const struct lane *lane, uint32_t chunks, double *ns,
+	       uint64_t *lost)
+{
+	const volatile struct live_bpf__bss *bss = skeleton->bss;
+	/* The first warms up, the last frame stamps. */
+	uint32_t count = (chunks + 1) * LIVE_CHUNK + 1, arrived;
+	double spans[LIVE_CHUNKS_MAX];
+	int err;
+
+	skeleton->bss->task = LIVE_COUNT;
+	err = send_frames(skeleton, lane, count);
+	if (err)
+		return err;
+	is_arrived(skeleton, LIVE_SERVER, count);
+	arrived = bss->received[LIVE_SERVER];
+	*lost += arrived < count ? count - arrived : 0;
+	if (arrived < 2 * LIVE_CHUNK + 1)
+		return -ENETDOWN;
+	if (chunks > (arrived - 1) / LIVE_CHUNK - 1)
+		chunks = (arrived - 1) / LIVE_CHUNK - 1;
+	for (uint32_t i = 0; i < chunks; i++)
+		spans[i] = bss->stamps_ns[i + 2] - bss->stamps_ns[i + 1];
+	*ns = rounds_median(spans, chunks) / LIVE_CHUNK;
+	return 0;
+}

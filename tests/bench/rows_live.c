@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rows.h"
+
+#include <stdio.h>
+
+#include "live.h"
+
+#define RATE	   "Live frames, client -> router -> server on veth, counted at the server (Mpps)"
+#define COST	   "Live frames, the router's own time: 1/pps - 1/pps of a drop at the router (ns)"
+#define CHUNKS	   8
+#define CHUNKS_NFT 4 /* several times as long */
+/* Issue figures; the router's own cost: PERFORMANCE.md goal 6. */
+#define GOAL_FLOOR 0.85
+#define GOAL_NFT   3.3
+#define GOAL_COST  7.
+
+struct live_case {
+	const char *name;
+	struct flows flows;
+};
+
+static const struct live_case cases[] = {
+	{"v4 udp", {.count = LIVE_FLOWS}},
+	{"v4 tcp", {.is_tcp = true, .count = LIVE_FLOWS}},
+	{"v6 udp", {.is_v6 = true, .count = LIVE_FLOWS}},
+	{"v6 tcp", {.is_v6 = true, .is_tcp = true, .count = LIVE_FLOWS}},
+};
+#define CASES (sizeof(cases) / sizeof(*cases))
+
+/* What two lanes are compared by. */
+struct comparison {
+	const char *packet; /* NULL: the case's own name */
+	const char *against;
+	const char *section;
+	enum score_kind kind;
+	enum lane_kind ours;
+	enum lane_kind other;
+	double goal;
+	bool is_cost;
+	bool is_once; /* for the first case only */
+};
+
+static const struct comparison comparisons[] = {
+	{.packet = "Floor-R, v4 udp",
+	 .against = "itself",
+	 .section = RATE,
+	 .kind = SCORE_SELF,
+	 .ours = LANE_FLOOR,
+	 .other = LANE_FLOOR_AGAIN,
+	 .is_once = true},
+	{.packet = "Floor-R, v4 udp",
+	 .against = "nft DNAT",
+	 .section = RATE,
+	 .kind = SCORE_AT_LEAST,
+	 .ours = LANE_FLOOR,
+	 .other = LANE_NFT,
+	 .is_once = true},
+	{.against = "Floor-R",
+	 .section = RATE,
+	 .kind = SCORE_AT_LEAST,
+	 .ours = LANE_XDNAT,
+	 .other = LANE_FLOOR,
+	 .goal = GOAL_FLOOR},
+	{.against = "nft DNAT",
+	 .section = RATE,
+	 .kind = SCORE_AT_LEAST,
+	 .ours = LANE_XDNAT,
+	 .other = LANE_NFT,
+	 .goal = GOAL_NFT},
+	{.against = "nft DNAT",
+	 .section = COST,
+	 .kind = SCORE_AT_LEAST,
+	 .ours = LANE_XDNAT,
+	 .other = LANE_NFT,
+	 .goal = GOAL_COST,
+	 .is_cost = true},
+};
+#define COMPARISONS (sizeof(comparisons) / sizeof(*comparisons))
+
+struct course {
+	struct live_bpf *skeleton;
+	struct lane lanes[LANES];
+	uint64_t lost;
+};
+
+/* Nanoseconds a frame, by lane: there and back again. */
+struct lap {
+	double ns[LANES];
+	bool is_disturbed;
+};
+
+static int run_lap(struct course *course, struct lap *lap)
+{
+	uint64_t before = rounds_disturbances();
+	double ns;
+	int err = 0;
+
+	*lap = (struct lap){};
+	for (int i = 0; !err && i < 2 * LANES; i++) {
+		int which = i < LANES ? i : 2 * LANES - 1 - i;
+
+		err = live_burst(course->skeleton, &course->lanes[which],
+				 which == LANE_NFT ? CHUNKS_NFT : CHUNKS, &ns, &course->lost);
+		lap->ns[which] += ns / 2;
+	}
+	lap->is_disturbed = rounds_disturbances() != before;
+	return err;
+}
+
+static void compare(const struct comparison *comparison, const struct lap *lap, struct round *round)
+{
+	double drop = comparison->is_cost ? lap->ns[LANE_DROP] : 0;
+	double ours = lap->ns[comparison->ours] - drop, other = lap->ns[comparison->other] - drop;
+
+	*round = (struct round){
+		.ours = comparison->is_cost ? ours : 1000 / ours,
+		.other = comparison->is_cost ? other : 1000 / other,
+		.value = other / ours,
+		.is_disturbed = lap->is_disturbed,
+	};
+}
+
+static void add_scores(struct report *report, const struct live_case *row, const struct lap *laps,
+		       uint32_t count, const struct comparison *comparison)
+{
+	struct round rounds[ROUNDS_MAX];
+	struct score score = {
+		.section = comparison->section,
+		.packet = comparison->packet ? comparison->packet : row->name,
+		.against = comparison->against,
+		.measured_in = comparison->is_cost ? "ns" : "Mpps",
+		.flows = row->flows.count,
+		.kind = comparison->kind,
+		.goal = comparison->goal,
+	};
+
+	for (uint32_t i = 0; i < count; i++)
+		compare(comparison, &laps[i], &rounds[i]);
+	rounds_conclude(rounds, count, &score.result);
+	report_add(report, &score);
+}
+
+static double median_of(const struct lap *laps, uint32_t count, enum lane_kind lane)
+{
+	double ns[ROUNDS_MAX];
+
+	for (uint32_t i = 0; i < count; i++)
+		ns[i] = laps[i].ns[lane];
+	return rounds_median(ns, count);
+}
+
+/* Where the time goes, and what of it makes a goal be missed. */
+static void explain(struct report *report, const struct live_case *row, const struct lap *laps,
+		    uint32_t count)
+{
+	double drop = median_of(laps, count, LANE_DROP);
+	double floor = median_of(laps, count, LANE_FLOOR);
+	double ours = median_of(laps, count, LANE_XDNAT);
+	double nft = median_of(laps, count, LANE_NFT);
+
+	report_note(report,
+		    "%s: a frame takes %.0f ns to the router; to the sink %.0f by Floor-R, %.0f by "
+		    "xdnat, %.0f by nft.",
+		    row->name, drop, floor, ours, nft);
+	if (floor / ours < GOAL_FLOOR)
+		report_note(report,
+			    "  Under %g of Floor-R: xdnat's program takes %.0f ns more than "
+			    "Floor-R's stores and redirect; %.0f would do.",
+			    GOAL_FLOOR, ours - floor, floor / GOAL_FLOOR - floor);
+	if (nft / ours < GOAL_NFT)
+		report_note(report,
+			    "  Under %g x nft DNAT: that is %.0f ns a frame; Floor-R takes %.0f.",
+			    GOAL_NFT, nft / GOAL_NFT, floor);
+	if ((nft - drop) / (ours - drop) < GOAL_COST)
+		report_note(report,
+			    "  Under %g x nft's own time: of xdnat's %.0f ns Floor-R's way takes "
+			    "%.0f, its program %.0f; %.0f in all would do.",
+			    GOAL_COST, ours - drop, floor - drop, ours - floor,
+			    (nft - drop) / GOAL_COST);
+}
+
+static int settle(struct course *course, const struct live_case *row, struct report *report)
+{
+	int err = 0;
+
+	for (int i = 0; !err && i < LANES; i++)
+		err = live_settle(course->skeleton, &course->lanes[i], &row->flows,
+				  &report->packets_checked);
+	return err;
+}
+
+static int check(struct course *course, const struct live_case *row, struct report *report)
+{
+	int err = 0;
+
+	for (int i = 0; !err && i < LANES; i++)
+		err = live_check(course->skeleton, &course->lanes[i], &row->flows,
+				 &report->packets_checked);
+	return err;
+}
+
+/* Laps of one kind of flows. */
+static int measure_case(struct course *course, const struct live_case *row, uint32_t rounds,
+			struct lap *laps, struct report *report)
+{
+	struct lap warm_up;
+	int err = settle(course, row, report);
+
+	if (!err)
+		err = run_lap(course, &warm_up);
+	for (uint32_t i = 0; !err && i < rounds; i++)
+		err = run_lap(course, &laps[i]);
+	/* Once more: nothing went wrong meanwhile. */
+	return err ? err : check(course, row, report);
+}
+
+static int measure_all(struct course *course, uint32_t rounds, struct lap laps[CASES][ROUNDS_MAX],
+		       struct report *report)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < CASES; i++) {
+		fprintf(stderr, "live frames, %s ...\n", cases[i].name);
+		err = measure_case(course, &cases[i], rounds, laps[i], report);
+	}
+	return err;
+}
+
+static int course_make(struct course *course, const char *xdnat)
+{
+	int err = live_open(&course->skeleton);
+
+	for (int i = 0; !err && i < LANES; i++)
+		err = lane_make(&course->lanes[i], i, course->skeleton, xdnat);
+	return err;
+}
+
+int rows_live(struct report *report, uint32_t rounds, const char *xdnat)
+{
+	static struct lap laps[CASES][ROUNDS_MAX];
+	struct course course = {};
+	int err = course_make(&course, xdnat);
+
+	if (!err)
+		err = measure_all(&course, rounds, laps, report);
+	for (size_t n = 0; !err && n < COMPARISONS; n++)
+		for (size_t i = 0; i < (comparisons[n].is_once ? 1 : CASES); i++)
+			add_scores(report, &cases[i], laps[i], rounds, &comparisons[n]);
+	for (size_t i = 0; !err && i < CASES; i++)
+		explain(report, &cases[i], laps[i], rounds);
+	if (!err)
+		report_note(report, "Of all live frames that were counted %llu were lost.",
+			    (unsigned long long)course.lost);
+	live_bpf__destroy(course.skeleton);
+	return err;
+}

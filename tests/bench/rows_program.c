@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "rows.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure.h"
+
+#define ESTABLISHED "Program time, established packets, net of an empty program (ns)"
+#define FOREIGN	    "Program time, packets of nobody, beside a program that only passes (ns)"
+#define NEW_FLOWS   "Program time, a new flow with each packet, net of an empty program (ns)"
+/* Issue figure while flows are in a kernel hash; a table of our own: 0.65. */
+#define GOAL_ESTABLISHED 1.2
+#define GOAL_NEW	 1.3 /* PERFORMANCE.md goal 9 */
+#define GOAL_FOREIGN_NS	 8.  /* goal 15 */
+
+enum { IS_ESTABLISHED, IS_SELF, IS_FOREIGN, IS_NEW };
+
+struct program_case {
+	const char *name;
+	bool is_v6;
+	bool is_tcp;
+	bool has_ticks;
+	uint8_t direction;
+	uint8_t kind;
+	uint32_t flows;
+	double goal; /* 0: none */
+};
+
+/* Rows of one world stand together: a world is loaded when it changes. */
+static const struct program_case cases[] = {
+	{.name = "Floor-P", .kind = IS_SELF, .flows = 64},
+	{.name = "v4 udp original", .flows = 64, .goal = GOAL_ESTABLISHED},
+	{.name = "v4 udp reply", .direction = XDNAT_REPLY, .flows = 64, .goal = GOAL_ESTABLISHED},
+	{.name = "v4 tcp original", .is_tcp = true, .flows = 64, .goal = GOAL_ESTABLISHED},
+	{.name = "v4 tcp reply",
+	 .is_tcp = true,
+	 .direction = XDNAT_REPLY,
+	 .flows = 64,
+	 .goal = GOAL_ESTABLISHED},
+	{.name = "v6 udp original", .is_v6 = true, .flows = 64, .goal = GOAL_ESTABLISHED},
+	{.name = "v6 udp reply",
+	 .is_v6 = true,
+	 .direction = XDNAT_REPLY,
+	 .flows = 64,
+	 .goal = GOAL_ESTABLISHED},
+	{.name = "v6 tcp original",
+	 .is_v6 = true,
+	 .is_tcp = true,
+	 .flows = 64,
+	 .goal = GOAL_ESTABLISHED},
+	{.name = "v6 tcp reply",
+	 .is_v6 = true,
+	 .is_tcp = true,
+	 .direction = XDNAT_REPLY,
+	 .flows = 64,
+	 .goal = GOAL_ESTABLISHED},
+	{.name = "v4 udp original", .flows = 65536, .goal = GOAL_ESTABLISHED},
+	{.name = "v4 udp orig., ticking", .flows = 65536, .has_ticks = true},
+	{.name = "v4 udp", .kind = IS_FOREIGN, .flows = 64, .goal = GOAL_FOREIGN_NS},
+	{.name = "v6 udp", .is_v6 = true, .kind = IS_FOREIGN, .flows = 64, .goal = GOAL_FOREIGN_NS},
+	{.name = "v4 udp", .kind = IS_NEW, .flows = 32768, .goal = GOAL_NEW},
+	{.name = "v4 tcp", .is_tcp = true, .kind = IS_NEW, .flows = 32768, .goal = GOAL_NEW},
+	{.name = "v6 udp", .is_v6 = true, .kind = IS_NEW, .flows = 32768, .goal = GOAL_NEW},
+};
+#define CASES (sizeof(cases) / sizeof(*cases))
+
+/* One row of the table while it is measured. */
+struct trial {
+	const struct world *world;
+	const struct program_case *row;
+	struct flows flows;
+	struct contest contest;
+	int datapath;
+	uint8_t tcp_flags; /* of the packets that are timed */
+	uint64_t checked;
+	uint32_t order[BENCH_ROWS]; /* of flows, as they are visited */
+};
+
+static void order_plainly(struct trial *trial)
+{
+	for (uint32_t i = 0; i < trial->flows.count; i++)
+		trial->order[i] = i;
+}
+
+/* Not the order in which they were made, which is how they lie in memory. The same
+ * every time. */
+static void order_randomly(struct trial *trial)
+{
+	unsigned int seed = 1;
+
+	for (uint32_t i = 0; i < trial->flows.count; i++) {
+		uint32_t j = rand_r(&seed) % (i + 1);
+
+		trial->order[i] = trial->order[j];
+		trial->order[j] = i;
+	}
+}
+
+/* Which three programs run against each other. */
+static void contest_choose(struct trial *trial)
+{
+	const struct bench_bpf *skeleton = trial->world->skeleton;
+	struct contest *contest = &trial->contest;
+	bool is_v6 = trial->row->is_v6;
+	int floor = bpf_program__fd(is_v6 ? skeleton->progs.bench_floor6
+					  : skeleton->progs.bench_floor4);
+	int making = bpf_program__fd(is_v6 ? skeleton->progs.bench_making6
+					   : skeleton->progs.bench_making4);
+
+	trial->datapath = bpf_program__fd(is_v6 ? skeleton->progs.bench_xdnat6
+						: skeleton->progs.bench_xdnat4);
+	*contest = (struct contest){
+		.ours = trial->datapath,
+		.floor = floor,
+		.empty = bpf_program__fd(is_v6 ? skeleton->progs.bench_empty6
+					       : skeleton->progs.bench_empty4),
+		.chunks = MEASURE_CHUNKS,
+	};
+	if (trial->row->kind == IS_SELF)
+		contest->ours = floor;
+	if (trial->row->kind == IS_FOREIGN) {
+		contest->floor = contest->empty;
+		contest->is_added = true;
+	}
+	if (trial->row->kind == IS_NEW) {
+		contest->floor = making;
+		contest->is_of_new_flows = true;
+		contest->chunks = MEASURE_CHUNKS_NEW;
+	}
+}
+
+static void trial_start(struct trial *trial, const struct world *world,
+			const struct program_case *row)
+{
+	trial->world = world;
+	trial->row = row;
+	trial->flows = (struct flows){
+		.is_v6 = row->is_v6,
+		.is_tcp = row->is_tcp,
+		.is_foreign = row->kind == IS_FOREIGN,
+		.count = row->flows,
+	};
+	trial->tcp_flags = row->kind == IS_NEW ? FRAME_TCP_SYN : FRAME_TCP_ACK;
+	trial->checked = 0;
+	contest_choose(trial);
+	order_plainly(trial);
+}
+
+/* The programs will see one direction of all flows. */
+static void fill_rows(const struct trial *trial, uint8_t direction, uint8_t tcp_flags)
+{
+	struct bench_bpf__bss *bss = trial->world->skeleton->bss;
+	uint8_t bytes[BENCH_FRAME6_BYTES];
+	struct frame frame;
+
+	for (uint32_t i = 0; i < trial->flows.count; i++) {
+		flows_arriving(&trial->flows, trial->order[i], direction, tcp_flags, &frame);
+		frame_build(&frame, bytes);
+		frame_row(&frame, bytes, &bss->rows[i]);
+	}
+	memcpy(bss->frame, bytes, sizeof(bss->frame));
+	bss->is_tcp = trial->flows.is_tcp;
+	bss->row_mask = trial->flows.count - 1;
+}
+
+/* Runs every flow's packet once through program: the datapath must translate it,
+ * all others leave it as it came. Leaves the rows filled. */
+static int check(struct trial *trial, uint8_t direction, uint8_t tcp_flags, int program,
+		 uint32_t verdict)
+{
+	uint8_t blank[BENCH_FRAME6_BYTES] = {}, got[BENCH_FRAME6_BYTES], want[BENCH_FRAME6_BYTES];
+	uint32_t ingress = world_ingress(trial->world, direction), bytes, action;
+	struct frame frame;
+	int err;
+
+	fill_rows(trial, direction, tcp_flags);
+	for (uint32_t i = 0; i < trial->flows.count; i++) {
+		flows_arriving(&trial->flows, trial->order[i], direction, tcp_flags, &frame);
+		if (program == trial->datapath)
+			flows_leaving(&trial->flows, direction, &frame, &frame);
+		bytes = frame_build(&frame, want);
+		err = measure_packet(trial->world, program, ingress, i, blank, got, bytes, &action);
+		if (err)
+			return err;
+		trial->checked++;
+		if (action == verdict && !memcmp(got, want, bytes))
+			continue;
+		fprintf(stderr, "%s: wrong packet of flow %u, verdict %u instead of %u\n",
+			trial->row->name, trial->order[i], action, verdict);
+		frame_print(" got", got, bytes);
+		frame_print("want", want, bytes);
+		return -EBADMSG;
+	}
+	return 0;
+}
+
+/* Makes the flows as clients and targets do, and fills the floor's table. */
+static int establish(struct trial *trial)
+{
+	int program = trial->datapath;
+	int err = check(trial, XDNAT_ORIGINAL, FRAME_TCP_SYN, program, XDP_REDIRECT);
+
+	if (!err)
+		err = check(trial, XDNAT_REPLY, FRAME_TCP_SYN | FRAME_TCP_ACK, program,
+			    XDP_REDIRECT);
+	if (!err)
+		err = check(trial, XDNAT_ORIGINAL, FRAME_TCP_ACK, program, XDP_REDIRECT);
+	for (uint32_t i = 0; !err && i < trial->flows.count; i++)
+		err = world_copy_flow(trial->world, &trial->flows, i);
+	if (err == -EINVAL)
+		fprintf(stderr, "%s: a flow that was answered is not settled\n", trial->row->name);
+	return err;
+}
+
+/* What is about to be timed does what it should, on every packet. */
+static int check_contest(struct trial *trial)
+{
+	const struct contest *contest = &trial->contest;
+	uint32_t verdict = trial->row->kind == IS_FOREIGN ? XDP_PASS : XDP_REDIRECT;
+	uint8_t direction = trial->row->direction;
+	int err = contest->is_of_new_flows ? world_clear(trial->world) : 0;
+
+	if (!err)
+		err = check(trial, direction, trial->tcp_flags, contest->empty, XDP_PASS);
+	if (!err)
+		err = check(trial, direction, trial->tcp_flags, contest->floor, verdict);
+	return err ? err : check(trial, direction, trial->tcp_flags, contest->ours, verdict);
+}
+
+static int measure_row(const struct world *world, const struct program_case *row, uint32_t rounds,
+		       struct report *report, struct result *result)
+{
+	static struct trial trial;
+	int err = 0;
+
+	trial_start(&trial, world, row);
+	if (row->kind != IS_FOREIGN && row->kind != IS_NEW)
+		err = establish(&trial);
+	order_randomly(&trial);
+	if (!err)
+		err = check_contest(&trial);
+	if (!err)
+		err = measure_contest(world, &trial.contest, world_ingress(world, row->direction),
+				      row->is_v6 ? BENCH_FRAME6_BYTES : BENCH_FRAME4_BYTES, rounds,
+				      result);
+	/* Once more: nothing went wrong meanwhile. */
+	if (!err)
+		err = check_contest(&trial);
+	report->packets_checked += trial.checked;
+	return err;
+}
+
+static void add_score(struct report *report, const struct program_case *row,
+		      const struct result *result)
+{
+	static const char *const sections[] = {ESTABLISHED, ESTABLISHED, FOREIGN, NEW_FLOWS};
+	static const char *const against[] = {"Floor-P", "itself", "XDP_PASS", "Floor-N"};
+	static const enum score_kind kinds[] = {SCORE_AT_MOST, SCORE_SELF, SCORE_ADDED_NS,
+						SCORE_AT_MOST};
+	struct score score = {
+		.section = sections[row->kind],
+		.packet = row->name,
+		.against = against[row->kind],
+		.measured_in = "ns",
+		.flows = row->flows,
+		.kind = kinds[row->kind],
+		.goal = row->goal,
+		.result = *result,
+	};
+
+	report_add(report, &score);
+}
+
+static int measure_all(struct world *world, uint32_t rounds, struct report *report)
+{
+	struct result result;
+	int err = 0;
+
+	for (size_t i = 0; !err && i < CASES; i++) {
+		fprintf(stderr, "program time %zu/%zu, %s, %u flows ...\n", i + 1, CASES,
+			cases[i].name, cases[i].flows);
+		if (i == 0 || cases[i].has_ticks != cases[i - 1].has_ticks) {
+			world_unload(world);
+			err = world_load(world, !cases[i].has_ticks);
+		}
+		if (!err)
+			err = measure_row(world, &cases[i], rounds, report, &result);
+		if (!err)
+			add_score(report, &cases[i], &result);
+	}
+	return err;
+}
+
+int rows_program(struct report *report, uint32_t rounds)
+{
+	struct world world = {};
+	int err = world_make(&world);
+
+	if (!err)
+		err = measure_all(&world, rounds, report);
+	world_unload(&world);
+	return err;
+}
