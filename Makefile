@@ -101,6 +101,11 @@ $(B)/tests/bench: $(BENCH:%=tests/bench/%.c) $(wildcard tests/bench/*.h) $(B)/us
 		$(B)/bench.skel.h $(B)/clock.skel.h $(B)/live.skel.h | $(B)/tests
 	$(call say,CC,$@)
 	$(Q)$(CC) $(USER_CFLAGS) -o $@ $(filter %.c %.o,$^) $(USER_LIBS) -lm
+# For ./demo: the same frames through nft and through xdnat.
+$(B)/tests/beside: tests/bench/beside.c $(LIVE:%=tests/bench/%.c) $(wildcard tests/bench/*.h) \
+		$(B)/live.skel.h | $(B)/tests
+	$(call say,CC,$@)
+	$(Q)$(CC) $(USER_CFLAGS) -o $@ $(filter %.c,$^) $(USER_LIBS)
 bench: $(B)/tests/bench $(B)/xdnat
 	$(Q)$< $(BENCH_ARGS)
 
