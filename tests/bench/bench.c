@@ -4,23 +4,28 @@
  * nft, measured side by side; a table and JSON. A goal that is missed is printed;
  * only a wrong packet or a crooked scale fails.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bench_abi.h"
 #include "network.h"
 #include "rows.h"
 
-#define JSON_PATH "build/bench.json"
-#define XDNAT	  "build/xdnat"
+#define XDNAT "build/xdnat"
 
 struct mode {
 	const char *option;
+	const char *json;
 	uint32_t rounds;
+	uint32_t flows_max;
 	bool is_judged; /* of few rounds the scale is no witness */
 };
 
 static const struct mode modes[] = {
-	{"", 31, true}, {"--quick", 7, false}, {"--check", 1, false}, /* packets only */
+	{"", "build/bench.json", 31, BENCH_ROWS, true},
+	{"--quick", "build/bench.json", 7, BENCH_ROWS, false},
+	{"--check", "build/bench-check.json", 1, 4096, false}, /* packets only */
 };
 
 static const struct mode *choose_mode(int argc, char **argv)
@@ -34,15 +39,15 @@ static const struct mode *choose_mode(int argc, char **argv)
 	return NULL;
 }
 
-static int measure(struct report *report, uint32_t rounds)
+static int measure(struct report *report, const struct mode *mode)
 {
 	int err = network_privacy();
 
 	if (err)
 		return err;
 	report->processor = rounds_settle();
-	err = rows_program(report, rounds);
-	return err ? err : rows_live(report, rounds, XDNAT);
+	err = rows_program(report, mode->rounds, mode->flows_max);
+	return err ? err : rows_live(report, mode->rounds, XDNAT);
 }
 
 int main(int argc, char **argv)
@@ -53,16 +58,17 @@ int main(int argc, char **argv)
 
 	if (!mode)
 		return 2;
-	err = measure(&report, mode->rounds);
+	err = measure(&report, mode);
 	if (err) {
-		fprintf(stderr, "cannot measure: %s\n", strerror(-err));
+		fprintf(stderr, "cannot measure: %s%s\n", strerror(-err),
+			err == -EPERM ? " (run it as root)" : "");
 		return 1;
 	}
 	report_print(&report);
 	fflush(stdout);
-	err = report_write(&report, JSON_PATH);
+	err = report_write(&report, mode->json);
 	if (err)
-		fprintf(stderr, "cannot write %s: %s\n", JSON_PATH, strerror(-err));
+		fprintf(stderr, "cannot write %s: %s\n", mode->json, strerror(-err));
 	if (mode->is_judged && !report_is_straight(&report)) {
 		fprintf(stderr, "the scale is crooked: a program differs from itself\n");
 		return 1;

@@ -9,8 +9,7 @@
 #include "rounds.h"
 #include "world.h"
 
-#define MEASURE_CHUNKS	   48 /* more than 65536 flows once */
-#define MEASURE_CHUNKS_NEW 8
+#define MEASURE_CHUNKS 48 /* more than 65536 flows once */
 
 /* Descriptors of programs. */
 struct contest {

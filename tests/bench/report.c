@@ -30,15 +30,16 @@ void report_note(struct report *report, const char *format, ...)
 	va_end(list);
 }
 
-static bool is_straight(const struct score *self)
+static bool is_crooked(const struct score *score)
 {
-	return fabs(self->result.value - 1) <= SELF_TOLERANCE;
+	return score->kind == SCORE_SELF && score->result.is_valid &&
+	       fabs(score->result.value - 1) > SELF_TOLERANCE;
 }
 
 bool report_is_straight(const struct report *report)
 {
 	for (uint32_t i = 0; i < report->count; i++)
-		if (report->scores[i].kind == SCORE_SELF && !is_straight(&report->scores[i]))
+		if (is_crooked(&report->scores[i]))
 			return false;
 	return true;
 }
@@ -50,7 +51,7 @@ const char *report_judge(const struct score *score)
 	if (!score->result.is_valid)
 		return "invalid";
 	if (score->kind == SCORE_SELF)
-		return is_straight(score) ? "ok" : "crooked";
+		return is_crooked(score) ? "crooked" : "ok";
 	if (!score->goal)
 		return "-";
 	if (score->kind == SCORE_AT_LEAST)

@@ -39,7 +39,7 @@ void report_note(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* "ok", "over", "under", "crooked", "invalid" or "-". */
 const char *report_judge(const struct score *score);
-/* False: a thing differs from itself. */
+/* False: a thing differs from itself, on a machine that was quiet enough. */
 bool report_is_straight(const struct report *report);
 void report_print(const struct report *report);
 /* 0 or -errno. */

@@ -69,7 +69,9 @@ static const struct program_case cases[] = {
 
 /* One row of the table while it is measured. */
 struct trial {
-	const struct world *world;
+	struct world world;
+	uint32_t rounds;
+	uint32_t flows_max;
 	const struct program_case *row;
 	struct flows flows;
 	struct contest contest;
@@ -102,7 +104,7 @@ static void order_randomly(struct trial *trial)
 /* Which three programs run against each other. */
 static void contest_choose(struct trial *trial)
 {
-	const struct bench_bpf *skeleton = trial->world->skeleton;
+	const struct bench_bpf *skeleton = trial->world.skeleton;
 	struct contest *contest = &trial->contest;
 	bool is_v6 = trial->row->is_v6;
 	int floor = bpf_program__fd(is_v6 ? skeleton->progs.bench_floor6
@@ -128,20 +130,19 @@ static void contest_choose(struct trial *trial)
 	if (trial->row->kind == IS_NEW) {
 		contest->floor = making;
 		contest->is_of_new_flows = true;
-		contest->chunks = MEASURE_CHUNKS_NEW;
+		/* No flow twice, and one packet more than the chunks have. */
+		contest->chunks = trial->flows.count / 2 / BENCH_CHUNK;
 	}
 }
 
-static void trial_start(struct trial *trial, const struct world *world,
-			const struct program_case *row)
+static void trial_start(struct trial *trial, const struct program_case *row)
 {
-	trial->world = world;
 	trial->row = row;
 	trial->flows = (struct flows){
 		.is_v6 = row->is_v6,
 		.is_tcp = row->is_tcp,
 		.is_foreign = row->kind == IS_FOREIGN,
-		.count = row->flows,
+		.count = row->flows < trial->flows_max ? row->flows : trial->flows_max,
 	};
 	trial->tcp_flags = row->kind == IS_NEW ? FRAME_TCP_SYN : FRAME_TCP_ACK;
 	trial->checked = 0;
@@ -152,7 +153,7 @@ static void trial_start(struct trial *trial, const struct world *world,
 /* The programs will see one direction of all flows. */
 static void fill_rows(const struct trial *trial, uint8_t direction, uint8_t tcp_flags)
 {
-	struct bench_bpf__bss *bss = trial->world->skeleton->bss;
+	struct bench_bpf__bss *bss = trial->world.skeleton->bss;
 	uint8_t bytes[BENCH_FRAME6_BYTES];
 	struct frame frame;
 
@@ -172,7 +173,7 @@ static int check(struct trial *trial, uint8_t direction, uint8_t tcp_flags, int 
 		 uint32_t verdict)
 {
 	uint8_t blank[BENCH_FRAME6_BYTES] = {}, got[BENCH_FRAME6_BYTES], want[BENCH_FRAME6_BYTES];
-	uint32_t ingress = world_ingress(trial->world, direction), bytes, action;
+	uint32_t ingress = world_ingress(&trial->world, direction), bytes, action;
 	struct frame frame;
 	int err;
 
@@ -182,7 +183,8 @@ static int check(struct trial *trial, uint8_t direction, uint8_t tcp_flags, int 
 		if (program == trial->datapath)
 			flows_leaving(&trial->flows, direction, &frame, &frame);
 		bytes = frame_build(&frame, want);
-		err = measure_packet(trial->world, program, ingress, i, blank, got, bytes, &action);
+		err = measure_packet(&trial->world, program, ingress, i, blank, got, bytes,
+				     &action);
 		if (err)
 			return err;
 		trial->checked++;
@@ -209,7 +211,7 @@ static int establish(struct trial *trial)
 	if (!err)
 		err = check(trial, XDNAT_ORIGINAL, FRAME_TCP_ACK, program, XDP_REDIRECT);
 	for (uint32_t i = 0; !err && i < trial->flows.count; i++)
-		err = world_copy_flow(trial->world, &trial->flows, i);
+		err = world_copy_flow(&trial->world, &trial->flows, i);
 	if (err == -EINVAL)
 		fprintf(stderr, "%s: a flow that was answered is not settled\n", trial->row->name);
 	return err;
@@ -221,7 +223,7 @@ static int check_contest(struct trial *trial)
 	const struct contest *contest = &trial->contest;
 	uint32_t verdict = trial->row->kind == IS_FOREIGN ? XDP_PASS : XDP_REDIRECT;
 	uint8_t direction = trial->row->direction;
-	int err = contest->is_of_new_flows ? world_clear(trial->world) : 0;
+	int err = contest->is_of_new_flows ? world_clear(&trial->world) : 0;
 
 	if (!err)
 		err = check(trial, direction, trial->tcp_flags, contest->empty, XDP_PASS);
@@ -230,42 +232,19 @@ static int check_contest(struct trial *trial)
 	return err ? err : check(trial, direction, trial->tcp_flags, contest->ours, verdict);
 }
 
-static int measure_row(const struct world *world, const struct program_case *row, uint32_t rounds,
-		       struct report *report, struct result *result)
-{
-	static struct trial trial;
-	int err = 0;
-
-	trial_start(&trial, world, row);
-	if (row->kind != IS_FOREIGN && row->kind != IS_NEW)
-		err = establish(&trial);
-	order_randomly(&trial);
-	if (!err)
-		err = check_contest(&trial);
-	if (!err)
-		err = measure_contest(world, &trial.contest, world_ingress(world, row->direction),
-				      row->is_v6 ? BENCH_FRAME6_BYTES : BENCH_FRAME4_BYTES, rounds,
-				      result);
-	/* Once more: nothing went wrong meanwhile. */
-	if (!err)
-		err = check_contest(&trial);
-	report->packets_checked += trial.checked;
-	return err;
-}
-
-static void add_score(struct report *report, const struct program_case *row,
-		      const struct result *result)
+static void add_score(struct report *report, const struct trial *trial, const struct result *result)
 {
 	static const char *const sections[] = {ESTABLISHED, ESTABLISHED, FOREIGN, NEW_FLOWS};
 	static const char *const against[] = {"Floor-P", "itself", "XDP_PASS", "Floor-N"};
 	static const enum score_kind kinds[] = {SCORE_AT_MOST, SCORE_SELF, SCORE_ADDED_NS,
 						SCORE_AT_MOST};
+	const struct program_case *row = trial->row;
 	struct score score = {
 		.section = sections[row->kind],
 		.packet = row->name,
 		.against = against[row->kind],
 		.measured_in = "ns",
-		.flows = row->flows,
+		.flows = trial->flows.count,
 		.kind = kinds[row->kind],
 		.goal = row->goal,
 		.result = *result,
@@ -274,33 +253,57 @@ static void add_score(struct report *report, const struct program_case *row,
 	report_add(report, &score);
 }
 
-static int measure_all(struct world *world, uint32_t rounds, struct report *report)
+static int measure_row(struct trial *trial, const struct program_case *row, struct report *report)
 {
 	struct result result;
 	int err = 0;
 
+	trial_start(trial, row);
+	if (row->kind != IS_FOREIGN && row->kind != IS_NEW)
+		err = establish(trial);
+	order_randomly(trial);
+	if (!err)
+		err = check_contest(trial);
+	if (!err)
+		err = measure_contest(&trial->world, &trial->contest,
+				      world_ingress(&trial->world, row->direction),
+				      row->is_v6 ? BENCH_FRAME6_BYTES : BENCH_FRAME4_BYTES,
+				      trial->rounds, &result);
+	/* Once more: nothing went wrong meanwhile. */
+	if (!err)
+		err = check_contest(trial);
+	report->packets_checked += trial->checked;
+	if (!err)
+		add_score(report, trial, &result);
+	return err;
+}
+
+static int measure_all(struct trial *trial, struct report *report)
+{
+	int err = 0;
+
 	for (size_t i = 0; !err && i < CASES; i++) {
-		fprintf(stderr, "program time %zu/%zu, %s, %u flows ...\n", i + 1, CASES,
-			cases[i].name, cases[i].flows);
+		fprintf(stderr, "program time %zu/%zu, %s ...\n", i + 1, CASES, cases[i].name);
 		if (i == 0 || cases[i].has_ticks != cases[i - 1].has_ticks) {
-			world_unload(world);
-			err = world_load(world, !cases[i].has_ticks);
+			world_unload(&trial->world);
+			err = world_load(&trial->world, !cases[i].has_ticks);
 		}
 		if (!err)
-			err = measure_row(world, &cases[i], rounds, report, &result);
-		if (!err)
-			add_score(report, &cases[i], &result);
+			err = measure_row(trial, &cases[i], report);
 	}
 	return err;
 }
 
-int rows_program(struct report *report, uint32_t rounds)
+int rows_program(struct report *report, uint32_t rounds, uint32_t flows_max)
 {
-	struct world world = {};
-	int err = world_make(&world);
+	static struct trial trial;
+	int err;
 
+	trial.rounds = rounds;
+	trial.flows_max = flows_max;
+	err = world_make(&trial.world);
 	if (!err)
-		err = measure_all(&world, rounds, report);
-	world_unload(&world);
+		err = measure_all(&trial, report);
+	world_unload(&trial.world);
 	return err;
 }
