@@ -99,15 +99,16 @@ struct xdnat_config {
 _Static_assert(sizeof(struct xdnat_config) == 56, "xdnat_config");
 
 enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC };
-/* xdnat_interface.restore: what unload has to put back. */
-#define XDNAT_RESTORE_RXVLAN 1
+/* xdnat_interface.flags */
+#define XDNAT_RESTORE_RXVLAN 0x01 /* unload switches rx VLAN offload on again */
+#define XDNAT_SHARED	     0x02 /* in libxdp's dispatcher, beside others' programs */
 
 /* Value of xdnat_interfaces, key ifindex (__u32): the loaded interfaces. Written
  * by tools, the address followed by the daemon. */
 struct xdnat_interface {
 	__u8 mac[6]; /* the interface's own; frames to another address are not ours */
 	__u8 mode;
-	__u8 restore;
+	__u8 flags;
 	char name[XDNAT_IFNAME_BYTES];
 };
 _Static_assert(sizeof(struct xdnat_interface) == 24, "xdnat_interface");

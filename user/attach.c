@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "attach_shared.h"
 #include "clock.h"
 #include "clock.skel.h"
 #include "fail.h"
@@ -207,6 +208,7 @@ void attach_destroy(const struct instance *instance)
 {
 	char dir[NEW_DIR_BYTES], other[PATH_MAX];
 
+	attach_shared_remove_all(instance);
 	new_pin_dir(instance, dir);
 	remove_pins(dir);
 	/* All at once for who looks on: an instance is whole or not there. */
@@ -221,17 +223,28 @@ static void link_path(const struct instance *instance, uint32_t ifindex, char *p
 	snprintf(path, PATH_MAX, "%s/" LINK_PIN "%u", instance->pin_dir, ifindex);
 }
 
-static int fail_foreign(const struct netlink_link *link, uint32_t program_id)
+static struct bpf_prog_info read_program(uint32_t id)
 {
 	struct bpf_prog_info info = {};
 	uint32_t length = sizeof(info);
-	int fd = bpf_prog_get_fd_by_id(program_id);
+	int fd = bpf_prog_get_fd_by_id(id);
 
 	if (fd >= 0) {
 		bpf_obj_get_info_by_fd(fd, &info, &length);
 		close(fd);
 	}
-	if (!strcmp(info.name, "xdnat_xdp"))
+	return info;
+}
+
+static int fail_foreign(const struct netlink_link *link, const struct bpf_prog_info *program)
+{
+	if (!strcmp(program->name, ATTACH_SHARED_DISPATCHER))
+		return fail(-EBUSY,
+			    "%s runs other XDP programs, in libxdp's dispatcher; to run beside "
+			    "them type: xdnat load %s --shared (to look at them: xdp-loader "
+			    "status %s)",
+			    link->name, link->name, link->name);
+	if (!strcmp(program->name, "xdnat_xdp"))
 		return fail(
 			-EBUSY,
 			"%s is loaded by another instance of xdnat; unload it there first, with "
@@ -240,7 +253,7 @@ static int fail_foreign(const struct netlink_link *link, uint32_t program_id)
 	return fail(-EBUSY,
 		    "%s already runs the XDP program \"%s\" (id %u), which is not xdnat's and "
 		    "stays; to look at it: bpftool net show dev %s",
-		    link->name, info.name[0] ? info.name : "?", program_id, link->name);
+		    link->name, program->name[0] ? program->name : "?", program->id, link->name);
 }
 
 static int fail_attach(int err, const struct netlink_link *link, uint8_t mode)
@@ -266,20 +279,28 @@ static int fail_attach(int err, const struct netlink_link *link, uint8_t mode)
 }
 
 int attach_interface(const struct instance *instance, struct store *store,
-		     const struct netlink_link *link, uint8_t mode)
+		     const struct netlink_link *link, const struct xdnat_interface *how)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
-		    .flags = mode == XDNAT_MODE_GENERIC ? XDP_FLAGS_SKB_MODE : XDP_FLAGS_DRV_MODE);
+		    .flags = how->mode == XDNAT_MODE_GENERIC ? XDP_FLAGS_SKB_MODE
+							     : XDP_FLAGS_DRV_MODE);
+	bool shared = how->flags & XDNAT_SHARED;
+	struct bpf_prog_info there;
 	char path[PATH_MAX];
 	int fd, err = 0;
 
-	if (link->xdp_prog_id)
-		return fail_foreign(link, link->xdp_prog_id);
+	if (link->xdp_prog_id) {
+		there = read_program(link->xdp_prog_id);
+		if (!shared || strcmp(there.name, ATTACH_SHARED_DISPATCHER))
+			return fail_foreign(link, &there);
+	}
+	if (shared)
+		return attach_shared_add(instance, store, link, how->mode);
 	link_path(instance, link->ifindex, path);
 	unlink(path); /* of an interface that had this index before */
 	fd = bpf_link_create(store_xdp_program(store), link->ifindex, BPF_XDP, &opts);
 	if (fd < 0)
-		return fail_attach(fd, link, mode);
+		return fail_attach(fd, link, how->mode);
 	if (bpf_obj_pin(fd, path)) {
 		err = -errno;
 		fail(err, "cannot pin the link of %s at %s: %s", link->name, path, strerror(-err));
@@ -292,8 +313,11 @@ int attach_detach(const struct instance *instance, uint32_t ifindex)
 {
 	char path[PATH_MAX];
 
+	int err;
+
 	link_path(instance, ifindex, path);
-	return detach_link(path);
+	err = detach_link(path);
+	return err ? err : attach_shared_remove(instance, ifindex);
 }
 
 bool attach_is_attached(const struct instance *instance, uint32_t ifindex)
@@ -306,7 +330,7 @@ bool attach_is_attached(const struct instance *instance, uint32_t ifindex)
 	link_path(instance, ifindex, path);
 	fd = bpf_obj_get(path);
 	if (fd < 0)
-		return false;
+		return attach_shared_is_attached(instance, ifindex);
 	err = bpf_obj_get_info_by_fd(fd, &info, &length);
 	close(fd);
 	return !err && info.xdp.ifindex == ifindex;

@@ -19,13 +19,14 @@ int attach_create(const struct instance *instance, uint32_t flows);
  * everything. */
 void attach_destroy(const struct instance *instance);
 
-/* Attaches the instance's program and pins the link. mode: XDNAT_MODE_….
- * -EBUSY naming a foreign program, -EOPNOTSUPP when the driver has no native XDP. */
+/* Attaches the instance's program in the mode of `how` and pins the link, or, if its
+ * flags say so, shares the interface with others' programs (attach_shared.h). -EBUSY
+ * naming a foreign program, -EOPNOTSUPP when the driver has no native XDP. */
 int attach_interface(const struct instance *instance, struct store *store,
-		     const struct netlink_link *link, uint8_t mode);
-/* Detaches; 0 also if the interface is gone. */
+		     const struct netlink_link *link, const struct xdnat_interface *how);
+/* Detaches, however it is attached; 0 also if the interface is gone. */
 int attach_detach(const struct instance *instance, uint32_t ifindex);
-/* True if our link on ifindex is pinned and still attached. */
+/* True if our link on ifindex is pinned and still attached, or we are in its dispatcher. */
 bool attach_is_attached(const struct instance *instance, uint32_t ifindex);
 
 #endif

@@ -63,7 +63,7 @@ const struct opt cmd_load_options[] = {
 	{.name = "shared",
 	 .type = OPT_FLAG,
 	 .flag = &options.shared,
-	 .help = "not in this version"},
+	 .help = "beside other XDP programs, in libxdp's dispatcher"},
 	{.name = "snat-ports",
 	 .type = OPT_TEXT,
 	 .value = "A-B",
@@ -86,16 +86,15 @@ struct loading {
 	bool is_for_all; /* no interface was named */
 };
 
-static int check_options(void)
+static int check_options(const struct loading *loading)
 {
 	if (geteuid())
 		return fail(-EPERM, "load needs root (CAP_BPF and CAP_NET_ADMIN)");
 	if (!strcmp(options.mode, "tc"))
 		return fail(-EINVAL, "--mode tc is not in this version; type --mode native or "
 				     "--mode generic");
-	if (options.shared)
-		return fail(-EINVAL, "--shared is not in this version; type load without it on an "
-				     "interface that runs no other XDP program");
+	if (options.shared && loading->is_for_all)
+		return fail(-EUSAGE, "--shared is for interfaces that are loaded now; name them");
 	if (options.snat_ports)
 		return fail(-EINVAL, "--snat-ports is not in this version (there is no masquerade "
 				     "mode yet)");
@@ -172,25 +171,34 @@ static int open_instance(struct loading *loading)
 	return err ? err : check_kept(loading);
 }
 
-static void note_change(struct loading *loading, const char *name, uint8_t mode, const char *change)
+static void note_change(struct loading *loading, uint32_t ifindex, const char *change)
 {
+	struct store_interface row;
+
+	if (interface_find(loading->store, ifindex, &row))
+		return;
 	json_array_append_new(loading->changes,
-			      json_pack("{s:s, s:s, s:s}", "name", name, "mode",
-					interface_mode_name(mode), "change", change));
+			      json_pack("{s:s, s:s, s:b, s:s}", "name", row.interface.name, "mode",
+					interface_mode_name(row.interface.mode), "shared",
+					row.interface.flags & XDNAT_SHARED, "change", change));
 }
 
-/* 1: already there in that mode, 0: not there. */
+/* 1: already there as the options say, 0: not there. */
 static int is_loaded_so(struct loading *loading, const struct netlink_link *link)
 {
 	struct store_interface row;
 	int err = interface_find(loading->store, link->ifindex, &row);
+	bool shared;
 
 	if (err || !attach_is_attached(loading->instance, link->ifindex))
 		return 0;
-	if (strcmp(options.mode, "auto") && row.interface.mode != loading->mode)
-		return fail(-EEXIST, "%s is loaded in %s mode; type first: xdnat unload %s",
-			    link->name, interface_mode_name(row.interface.mode), link->name);
-	note_change(loading, link->name, row.interface.mode, "unchanged");
+	shared = row.interface.flags & XDNAT_SHARED;
+	if ((strcmp(options.mode, "auto") && row.interface.mode != loading->mode) ||
+	    (options.shared && !shared))
+		return fail(-EEXIST, "%s is loaded in %s mode, %s; type first: xdnat unload %s",
+			    link->name, interface_mode_name(row.interface.mode),
+			    shared ? "shared" : "not shared", link->name);
+	note_change(loading, link->ifindex, "unchanged");
 	return 1;
 }
 
@@ -218,18 +226,19 @@ static int attach_all(struct loading *loading)
 	while (!err && loading->attached < loading->count) {
 		const struct netlink_link *link = &loading->links[loading->attached];
 
-		err = interface_load(loading->instance, loading->store, link, loading->mode);
+		err = interface_load(loading->instance, loading->store, link, loading->mode,
+				     options.shared);
 		if (err)
 			continue;
 		loading->attached++;
-		note_change(loading, link->name, loading->mode, "loaded");
+		note_change(loading, link->ifindex, "loaded");
 	}
 	return err;
 }
 
 static void note_again(const struct netlink_link *link, uint8_t mode, void *context)
 {
-	note_change(context, link->name, mode, "reattached");
+	note_change(context, link->ifindex, "reattached");
 	preflight_warn(link, mode);
 }
 
@@ -242,8 +251,7 @@ static int attach_again(struct loading *loading)
 
 	for (size_t i = 0; !err && i < count; i++)
 		if (attach_is_attached(loading->instance, rows[i].ifindex))
-			note_change(loading, rows[i].interface.name, rows[i].interface.mode,
-				    "unchanged");
+			note_change(loading, rows[i].ifindex, "unchanged");
 	free(rows);
 	if (err)
 		return err;
@@ -275,8 +283,9 @@ static void print_changes(const struct loading *loading)
 
 	json_array_foreach(loading->changes, i, record)
 	{
-		printf("%s: %s (%s)\n", json_string_value(json_object_get(record, "name")),
-		       change_text(record), json_string_value(json_object_get(record, "mode")));
+		printf("%s: %s (%s%s)\n", json_string_value(json_object_get(record, "name")),
+		       change_text(record), json_string_value(json_object_get(record, "mode")),
+		       json_is_true(json_object_get(record, "shared")) ? ", shared" : "");
 	}
 	if (!loading->count && !options.no_daemon)
 		printf("daemon running, pid %d\n", (int)instance_daemon(loading->instance));
@@ -366,7 +375,7 @@ int cmd_load(struct cmd_context *context, const char *const *words, size_t count
 
 	if (!strcmp(options.mode, "generic"))
 		loading.mode = XDNAT_MODE_GENERIC;
-	err = check_options();
+	err = check_options(&loading);
 	if (!err)
 		err = find_links(&loading, words, count);
 	if (!err)

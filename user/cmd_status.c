@@ -23,11 +23,13 @@
 static json_t *interface_record(const struct instance *instance, const struct store_interface *row)
 {
 	bool is_attached = attach_is_attached(instance, row->ifindex);
-	bool is_rxvlan_off = row->interface.restore & XDNAT_RESTORE_RXVLAN;
+	bool is_rxvlan_off = row->interface.flags & XDNAT_RESTORE_RXVLAN;
+	bool is_shared = row->interface.flags & XDNAT_SHARED;
 
-	return json_pack("{s:s, s:I, s:s, s:b, s:b}", "name", row->interface.name, "ifindex",
+	return json_pack("{s:s, s:I, s:s, s:b, s:b, s:b}", "name", row->interface.name, "ifindex",
 			 (json_int_t)row->ifindex, "mode", interface_mode_name(row->interface.mode),
-			 "attached", (int)is_attached, "rxvlan_off", (int)is_rxvlan_off);
+			 "shared", (int)is_shared, "attached", (int)is_attached, "rxvlan_off",
+			 (int)is_rxvlan_off);
 }
 
 static int put_interfaces(json_t *document, const struct instance *instance,
@@ -139,9 +141,9 @@ static void print_interfaces(const json_t *document)
 
 	json_array_foreach(json_object_get(document, "interfaces"), i, row)
 	{
-		printf(LABEL " %s (%" JSON_INTEGER_FORMAT ") %s%s\n", i ? "" : "interfaces",
+		printf(LABEL " %s (%" JSON_INTEGER_FORMAT ") %s%s%s\n", i ? "" : "interfaces",
 		       string(row, "name"), number(row, "ifindex"), string(row, "mode"),
-		       interface_note(row));
+		       flag(row, "shared") ? ", shared" : "", interface_note(row));
 	}
 }
 

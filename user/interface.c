@@ -95,7 +95,7 @@ static void forget_predecessors(const struct instance *instance, struct store *s
 }
 
 int interface_load(const struct instance *instance, struct store *store,
-		   const struct netlink_link *link, uint8_t mode)
+		   const struct netlink_link *link, uint8_t mode, bool shared)
 {
 	struct store_interface before;
 	struct store_interface row = {
@@ -107,12 +107,12 @@ int interface_load(const struct instance *instance, struct store *store,
 
 	memcpy(row.interface.mac, link->mac, sizeof(row.interface.mac));
 	strcpy(row.interface.name, link->name);
-	row.interface.restore = show_vlan_tags(link, mode);
+	row.interface.flags = show_vlan_tags(link, mode) | (shared ? XDNAT_SHARED : 0);
 	if (was_there)
-		row.interface.restore |= before.interface.restore;
+		row.interface.flags |= before.interface.flags;
 	err = store_interface_put(store, &row);
 	if (!err)
-		err = attach_interface(instance, store, link, mode);
+		err = attach_interface(instance, store, link, &row.interface);
 	if (!err) {
 		forget_predecessors(instance, store, link);
 		return 0;
@@ -122,6 +122,8 @@ int interface_load(const struct instance *instance, struct store *store,
 		return err;
 	}
 	row.interface.mode = before.interface.mode;
+	if (!(before.interface.flags & XDNAT_SHARED))
+		row.interface.flags &= ~XDNAT_SHARED;
 	store_interface_put(store, &row);
 	return err;
 }
@@ -135,7 +137,7 @@ int interface_unload(const struct instance *instance, struct store *store, uint3
 	if (interface_find(store, ifindex, &row))
 		return err;
 	/* Not one that has its name by now and was never touched. */
-	if (row.interface.restore & XDNAT_RESTORE_RXVLAN && if_indextoname(ifindex, name))
+	if (row.interface.flags & XDNAT_RESTORE_RXVLAN && if_indextoname(ifindex, name))
 		offload_rxvlan_on(name);
 	store_interface_remove(store, ifindex);
 	return err;
@@ -209,7 +211,8 @@ int interface_attach_again(const struct instance *instance, struct store *store,
 		return interface_unload(instance, store, row->ifindex);
 	if (!link->has_ethernet)
 		return fail(-EOPNOTSUPP, "%s was made anew and has no Ethernet headers now", name);
-	err = interface_load(instance, store, link, row->interface.mode);
+	err = interface_load(instance, store, link, row->interface.mode,
+			     row->interface.flags & XDNAT_SHARED);
 	return err ?: 1;
 }
 

@@ -17,10 +17,11 @@ bool interface_is_any_attached(const struct instance *instance, const struct sto
 /* store_need_netns(), which knows a way out if that namespace seems to be gone. */
 int interface_need_netns(const struct instance *instance, const struct store *store);
 /* Switches off what hides packets from XDP, attaches, notes it in the store, forgets
- * an interface that had its name and is no more. On error it is as before. Caller
- * holds the instance's lock. */
+ * an interface that had its name and is no more. shared: beside others' programs, as it
+ * also is if it was so loaded before. On error it is as before. Caller holds the
+ * instance's lock. */
 int interface_load(const struct instance *instance, struct store *store,
-		   const struct netlink_link *link, uint8_t mode);
+		   const struct netlink_link *link, uint8_t mode, bool shared);
 /* Detaches and restores; 0 also if the interface is gone. */
 int interface_unload(const struct instance *instance, struct store *store, uint32_t ifindex);
 /* True while nothing needs to be done: a few system calls. */

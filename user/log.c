@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
+#include <xdp/libxdp.h>
 
 static const char *log_program = "xdnat";
 static bool log_is_quiet, log_has_syslog;
-static char libbpf_last[256];
+static char libbpf_last[256], libxdp_first[256];
 
 /* Messages quote what users and files say: no control character of theirs
  * reaches the terminal. */
@@ -64,30 +65,54 @@ void log_error(const char *format, ...)
 	va_end(args);
 }
 
-/* A warning may be a whole verifier log: its first line with text in it stays. */
-static int __attribute__((format(printf, 2, 0)))
-keep_libbpf_warning(enum libbpf_print_level level, const char *format, va_list args)
+/* A warning may be a whole verifier log: its first line with text in it, if any,
+ * replaces what is kept. */
+static void __attribute__((format(printf, 3, 0)))
+keep_line(char *kept, size_t kept_bytes, const char *format, va_list args)
 {
 	static const char blanks[] = " \t\r\n";
 	char text[sizeof(libbpf_last)];
 	const char *start;
 	size_t length;
 
-	if (level != LIBBPF_WARN)
-		return 0;
 	vsnprintf(text, sizeof(text), format, args);
 	start = text + strspn(text, blanks);
 	length = strcspn(start, "\n");
 	while (length && strchr(blanks, start[length - 1]))
 		length--;
 	if (length)
-		snprintf(libbpf_last, sizeof(libbpf_last), "%.*s", (int)length, start);
+		snprintf(kept, kept_bytes, "%.*s", (int)length, start);
+}
+
+static int __attribute__((format(printf, 2, 0)))
+keep_libbpf_warning(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level == LIBBPF_WARN)
+		keep_line(libbpf_last, sizeof(libbpf_last), format, args);
+	return 0;
+}
+
+static int __attribute__((format(printf, 2, 0)))
+keep_libxdp_complaint(enum libxdp_print_level level, const char *format, va_list args)
+{
+	if (level != LIBXDP_DEBUG && !*libxdp_first)
+		keep_line(libxdp_first, sizeof(libxdp_first), format, args);
 	return 0;
 }
 
 const char *log_libbpf_last(void)
 {
 	return libbpf_last;
+}
+
+void log_libxdp_forget(void)
+{
+	*libxdp_first = '\0';
+}
+
+const char *log_libxdp_first(void)
+{
+	return libxdp_first;
 }
 
 void log_quiet(bool quiet)
@@ -105,4 +130,5 @@ void log_init(const char *program)
 {
 	log_program = program;
 	libbpf_set_print(keep_libbpf_warning);
+	libxdp_set_print(keep_libxdp_complaint);
 }

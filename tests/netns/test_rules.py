@@ -226,7 +226,7 @@ def test_json_everywhere(network, native, service):
 
 def test_json_of_load_and_unload(xdnat):
     def row(name, change):
-        return {"name": name, "mode": "native", "change": change}
+        return {"name": name, "mode": "native", "shared": False, "change": change}
 
     loaded = xdnat.json("load", "wan", "--mode", "native", "--no-daemon")
     assert loaded == {"version": 1, "kind": "load", "interfaces": [row("wan", "loaded")],
@@ -262,7 +262,7 @@ def test_shape_of_json_is_stable(native):
                  [native.json("rule", "show", NAME)]):
         assert rule["comment"] is None
     for one in native.json("status")["interfaces"]:
-        assert set(one) == {"name", "ifindex", "mode", "attached", "rxvlan_off"}
+        assert set(one) == {"name", "ifindex", "mode", "shared", "attached", "rxvlan_off"}
         assert type(one["rxvlan_off"]) is bool
 
 
