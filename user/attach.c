@@ -52,6 +52,7 @@ static void remove_pins(const char *dir)
 
 	if (!pins)
 		return;
+	attach_shared_remove_all(dir);
 	while ((entry = readdir(pins))) {
 		snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
 		if (!strncmp(entry->d_name, LINK_PIN, strlen(LINK_PIN)))
@@ -208,7 +209,6 @@ void attach_destroy(const struct instance *instance)
 {
 	char dir[NEW_DIR_BYTES], other[PATH_MAX];
 
-	attach_shared_remove_all(instance);
 	new_pin_dir(instance, dir);
 	remove_pins(dir);
 	/* All at once for who looks on: an instance is whole or not there. */

@@ -29,7 +29,7 @@ struct own_maps {
 	uint32_t ids[OWN_MAPS]; /* 0: not there */
 };
 
-static struct own_maps read_own_maps(const struct instance *instance)
+static struct own_maps read_own_maps(const char *pin_dir)
 {
 	struct own_maps maps = {};
 
@@ -39,7 +39,7 @@ static struct own_maps read_own_maps(const struct instance *instance)
 		char path[PATH_MAX];
 		int fd;
 
-		snprintf(path, sizeof(path), "%s/%s", instance->pin_dir, own_map_names[i]);
+		snprintf(path, sizeof(path), "%s/%s", pin_dir, own_map_names[i]);
 		fd = bpf_obj_get(path);
 		if (fd < 0)
 			continue;
@@ -73,9 +73,8 @@ struct running {
 	bool is_alone; /* there is no dispatcher: own is what libxdp fell back to */
 };
 
-static struct running find_running(const struct instance *instance, uint32_t ifindex)
+static struct running find_running(const struct own_maps *maps, uint32_t ifindex)
 {
-	struct own_maps maps = read_own_maps(instance);
 	struct running running = {.all = xdp_multiprog__get_from_ifindex(ifindex)};
 	struct xdp_program *program = NULL;
 
@@ -86,13 +85,13 @@ static struct running find_running(const struct instance *instance, uint32_t ifi
 	running.is_alone = xdp_multiprog__is_legacy(running.all);
 	if (running.is_alone) {
 		program = xdp_multiprog__main_prog(running.all);
-		if (program && is_own(&maps, xdp_program__fd(program)))
+		if (program && is_own(maps, xdp_program__fd(program)))
 			running.own[running.count++] = program;
 		return running;
 	}
 	while ((program = xdp_multiprog__next_prog(program, running.all)))
 		if (running.count < MAX_DISPATCHER_ACTIONS &&
-		    is_own(&maps, xdp_program__fd(program)))
+		    is_own(maps, xdp_program__fd(program)))
 			running.own[running.count++] = program;
 	return running;
 }
@@ -139,11 +138,10 @@ static bool look_at_pins(const char *directory, const struct own_maps *maps, boo
 
 /* Dispatchers that have ours pinned, running or not, of one interface or (0) of any.
  * Calls each() unless it is NULL; returns how many there are. */
-static size_t each_pinned(const struct instance *instance, uint32_t ifindex,
-			  void (*each)(const struct instance *instance, uint32_t ifindex,
+static size_t each_pinned(const struct own_maps *maps, uint32_t ifindex,
+			  void (*each)(const struct own_maps *maps, uint32_t ifindex,
 				       const char *directory))
 {
-	struct own_maps maps = read_own_maps(instance);
 	DIR *dispatchers = opendir(LIBXDP_PINS);
 	struct dirent *entry;
 	size_t found = 0;
@@ -156,47 +154,48 @@ static size_t each_pinned(const struct instance *instance, uint32_t ifindex,
 		    (ifindex && owner != ifindex))
 			continue;
 		snprintf(path, sizeof(path), LIBXDP_PINS "/%s", entry->d_name);
-		if (!look_at_pins(path, &maps, false))
+		if (!look_at_pins(path, maps, false))
 			continue;
 		found++;
 		if (each)
-			each(instance, owner, path);
+			each(maps, owner, path);
 	}
 	if (dispatchers)
 		closedir(dispatchers);
 	return found;
 }
 
-static int take_out(const struct instance *instance, uint32_t ifindex, uint32_t keep)
+static int take_out(const struct own_maps *maps, uint32_t ifindex, uint32_t keep)
 {
-	struct running running = find_running(instance, ifindex);
+	struct running running = find_running(maps, ifindex);
 	int err = running.count ? detach_running(&running, ifindex, keep) : 0;
 
 	xdp_multiprog__close(running.all);
 	return err;
 }
 
-static void remove_pinned(const struct instance *instance, uint32_t ifindex, const char *directory)
+static void remove_pinned(const struct own_maps *maps, uint32_t ifindex, const char *directory)
 {
-	struct own_maps maps = read_own_maps(instance);
-
-	take_out(instance, ifindex, 0);
-	look_at_pins(directory, &maps, true);
+	take_out(maps, ifindex, 0);
+	look_at_pins(directory, maps, true);
 }
 
 int attach_shared_remove(const struct instance *instance, uint32_t ifindex)
 {
-	int err = take_out(instance, ifindex, 0);
+	struct own_maps maps = read_own_maps(instance->pin_dir);
+	int err = take_out(&maps, ifindex, 0);
 
 	/* Of an interface that is gone, or that "ip link set IFACE xdp off" cleared. */
 	if (!err)
-		each_pinned(instance, ifindex, remove_pinned);
+		each_pinned(&maps, ifindex, remove_pinned);
 	return err;
 }
 
-void attach_shared_remove_all(const struct instance *instance)
+void attach_shared_remove_all(const char *pin_dir)
 {
-	each_pinned(instance, 0, remove_pinned);
+	struct own_maps maps = read_own_maps(pin_dir);
+
+	each_pinned(&maps, 0, remove_pinned);
 }
 
 static bool is_home(const struct instance *instance)
@@ -213,12 +212,13 @@ static bool is_home(const struct instance *instance)
 
 bool attach_shared_is_attached(const struct instance *instance, uint32_t ifindex)
 {
-	struct running running = find_running(instance, ifindex);
+	struct own_maps maps = read_own_maps(instance->pin_dir);
+	struct running running = find_running(&maps, ifindex);
 
 	xdp_multiprog__close(running.all);
 	if (running.count)
 		return !running.is_alone;
-	return each_pinned(instance, ifindex, NULL) && !is_home(instance);
+	return each_pinned(&maps, ifindex, NULL) && !is_home(instance);
 }
 
 static int reuse_maps(const struct instance *instance, struct xdnat_bpf *skeleton)
@@ -377,6 +377,7 @@ static int add(const struct instance *instance, const struct store *store,
 int attach_shared_add(const struct instance *instance, const struct store *store,
 		      const struct netlink_link *link, uint8_t mode)
 {
+	struct own_maps maps = read_own_maps(instance->pin_dir);
 	bool had_pins = !access(LIBXDP_PINS, F_OK);
 	uint32_t id = 0;
 	int err;
@@ -388,7 +389,7 @@ int attach_shared_add(const struct instance *instance, const struct store *store
 		rmdir(LIBXDP_PINS);
 	if (err)
 		return err;
-	err = take_out(instance, link->ifindex, id);
+	err = take_out(&maps, link->ifindex, id);
 	return err ? fail(err, "cannot take the earlier program off %s: %s", link->name,
 			  reason(err))
 		   : 0;

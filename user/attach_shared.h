@@ -25,8 +25,8 @@ int attach_shared_add(const struct instance *instance, const struct store *store
 		      const struct netlink_link *link, uint8_t mode);
 /* Takes ours out; 0 also if there is none or the interface is gone. */
 int attach_shared_remove(const struct instance *instance, uint32_t ifindex);
-/* The same for all interfaces, known or not, and what stayed pinned. */
-void attach_shared_remove_all(const struct instance *instance);
+/* The same on all interfaces, known or not, for the instance whose pins are there. */
+void attach_shared_remove_all(const char *pin_dir);
 /* True if ours runs in the interface's dispatcher. From another network namespace
  * it cannot be seen: then true if libxdp has it pinned. */
 bool attach_shared_is_attached(const struct instance *instance, uint32_t ifindex);

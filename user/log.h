@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Talk: what goes to stderr, and to the system's log. stdout belongs to data. libbpf's
- * and libxdp's chatter comes here too and is dropped, but for a line that load errors may
- * quote.
+ * Talk: what goes to stderr, and to the system's log. stdout belongs to data. libbpf's and
+ * libxdp's chatter comes here too and is dropped, but for a line that load errors may quote.
  */
 #ifndef XDNAT_LOG_H
 #define XDNAT_LOG_H

@@ -176,10 +176,10 @@ def test_shared_load_that_libxdp_cannot_share(xdnat, no_trace, setting, reason, 
 
 def test_refused_share_of_an_interface_that_was_plain(network, xdnat):
     """It stays loaded, not attached, and not shared."""
-    xdnat("load", "wan", "lan", *SMALL)
+    xdnat("load", "wan", "lan", *SMALL, "--no-daemon")
     os.unlink(pin(xdnat, "link_%d" % network.router.ifindex("lan")))
     w.wait(lambda: xdp(network, "lan") is None, "it is off")
-    cannot_share(xdnat, "LIBXDP_SKIP_DISPATCHER=1", "lan")
+    cannot_share(xdnat, "LIBXDP_SKIP_DISPATCHER=1", "lan", "--no-daemon")
     assert xdp(network, "lan") is None and not is_on(xdnat, "lan") and is_on(xdnat, "wan")
     assert "lan: attached again (native)" in xdnat("load").stdout
 
@@ -273,7 +273,7 @@ def test_unconfirmed_shared_load_is_undone(network, xdnat, beside):
 def test_ours_was_taken_out(network, xdnat, beside, echo, how):
     """By libxdp, or with the whole dispatcher; load puts it back."""
     beside.attach(NATIVE)
-    xdnat("load", "wan", "lan", *SMALL, "--shared")
+    xdnat("load", "wan", "lan", *SMALL, "--shared", "--no-daemon")
     xdnat("rule", "add", "8080:%s:80" % SERVER)
     if how == "cleared":
         network.router.ip("link", "set", "wan", "xdpdrv", "off")
@@ -303,16 +303,24 @@ def test_damaged_instance(network, xdnat, beside, name):
 
 
 @needs_dispatcher
-def test_interface_is_gone(network, xdnat):
-    """libxdp's pins of ours go with the row."""
-    network.router.ip("link", "add", "gone", "type", "veth", "peer", "name", "other")
-    xdnat("load", "lan", "gone", *SMALL, "--shared")
-    ours = "dispatch-%d-*" % network.router.ifindex("gone")
-    assert glob.glob(os.path.join(DISPATCHERS, ours))
-    network.router.ip("link", "del", "gone")
-    xdnat("load", "lan")
-    assert not glob.glob(os.path.join(DISPATCHERS, ours))
-    assert [one["name"] for one in xdnat.json("status")["interfaces"]] == ["lan"]
+def test_interface_is_made_anew(network, xdnat):
+    """libxdp's pins of the old one go; the new one is shared as the old one was."""
+    def make():
+        network.router.ip("link", "add", "anew", "type", "veth", "peer", "name", "other")
+        return os.path.join(DISPATCHERS, "dispatch-%d-*" % network.router.ifindex("anew"))
+
+    ours = make()
+    xdnat("load", "lan", "anew", *SMALL, "--shared")
+    assert glob.glob(ours)
+    network.router.ip("link", "del", "anew")
+    xdnat("load")
+    assert not glob.glob(ours)
+    make()
+    try:
+        w.wait(lambda: is_on(xdnat, "anew"), "the daemon attaches the new one", 60, 0.1)
+        assert [one["shared"] for one in xdnat.json("status")["interfaces"]] == [True, True]
+    finally:
+        network.router.ip("link", "del", "anew")
 
 
 @needs_dispatcher
