@@ -30,10 +30,12 @@ static inline __attribute__((always_inline)) __u32 csum_diff32(__be32 from, __be
 	return (gone >> 16) + (gone & 0xffff) + ((__u32)to >> 16) + ((__u32)to & 0xffff);
 }
 
-/* HC' = ~(~HC + delta), RFC 1624 eqn. 3; delta is folded or a sum of few words. */
-static inline __attribute__((always_inline)) __sum16 csum_apply(__sum16 check, __u32 delta)
+/* HC' = ~(~HC + delta), RFC 1624 eqn. 3. Two words: one carry to fold. */
+static inline __attribute__((always_inline)) __sum16 csum_apply(__sum16 check, __u16 delta)
 {
-	return (__sum16)~csum_fold((__u16)~check + delta);
+	__u32 sum = (__u16)~check + delta;
+
+	return (__sum16)~(sum + (sum >> 16));
 }
 
 #endif

@@ -40,8 +40,11 @@ static __always_inline void key6_from(const struct tuple *tuple, struct xdnat_ke
 
 static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_key4 *key)
 {
+	/* Read through the member Clang would split it: it has four bytes' alignment. */
+	const __u64 *addrs = (const void *)&pkt->ip4->saddr;
+
 	*key = (struct xdnat_key4){
-		.both = *(const __u64 *)&pkt->ip4->saddr,
+		.both = *addrs,
 		.ports = pkt->ports,
 		.proto = pkt->proto,
 	};
@@ -49,8 +52,11 @@ static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_k
 
 static __always_inline void packet_key6(const struct packet *pkt, struct xdnat_key6 *key)
 {
-	__builtin_memcpy(key->src, &pkt->ip6->saddr, sizeof(key->src));
-	__builtin_memcpy(key->dst, &pkt->ip6->daddr, sizeof(key->dst));
+	const __u64 *addrs = (const void *)&pkt->ip6->saddr;
+	__u64 *to = (void *)key;
+
+	for (int i = 0; i < 4; i++)
+		to[i] = addrs[i];
 	key->ports = pkt->ports;
 	key->proto = pkt->proto;
 }

@@ -313,7 +313,8 @@ static __always_inline enum xdnat_reason packet_parse(void *data, void *end, str
 	if (l3 > end)
 		return XDNAT_PASS_NOT_IP;
 	pkt->eth = eth;
-	ethertype = eth->h_proto;
+	/* struct ethhdr is packed: through it these are two loads. */
+	ethertype = *(const __be16 *)(data + offsetof(struct ethhdr, h_proto));
 	if (is_vlan(ethertype)) {
 		l3 = skip_priority_tags(l3, end, &ethertype);
 		flaw = XDNAT_DROP_PRIORITY_TAG;

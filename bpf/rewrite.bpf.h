@@ -29,7 +29,7 @@ static __always_inline void rewrite_eth(struct ethhdr *eth, const struct transla
 
 static __always_inline void rewrite_l4(struct packet *pkt, const struct translation *to)
 {
-	__u32 delta = (__u16)to->l4_delta;
+	__u16 delta = (__u16)to->l4_delta;
 
 	if (pkt->tcp) {
 		*(__be32 *)pkt->tcp = to->ports.both;
@@ -47,11 +47,12 @@ static __always_inline void rewrite_l4(struct packet *pkt, const struct translat
 static __always_inline void rewrite4(struct packet *pkt, const struct translation *to)
 {
 	struct iphdr *ip = pkt->ip4;
+	__u64 *addrs = (void *)&ip->saddr;
 
 	rewrite_eth(pkt->eth, to);
 	ip->ttl--;
 	ip->check = csum_apply(ip->check, (__u16)to->l3_delta);
-	*(__u64 *)&ip->saddr = to->addrs[0];
+	*addrs = to->addrs[0];
 	rewrite_l4(pkt, to);
 }
 

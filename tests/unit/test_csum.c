@@ -192,7 +192,7 @@ static struct deltas rewrite_fields(struct packet *packet)
 	};
 }
 
-static void apply(uint8_t *field, __u32 delta)
+static void apply(uint8_t *field, __u16 delta)
 {
 	__sum16 check;
 
@@ -203,7 +203,7 @@ static void apply(uint8_t *field, __u32 delta)
 
 static void apply_deltas(struct packet *packet, const struct deltas *deltas)
 {
-	apply(segment_check(packet), (__u32)deltas->addresses + deltas->ports);
+	apply(segment_check(packet), csum_fold((__u32)deltas->addresses + deltas->ports));
 	if (!packet->is_v6)
 		apply(packet->header + IPV4_CHECK_OFFSET, deltas->header);
 }
@@ -300,7 +300,8 @@ static void test_zeros(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const __u32 delta = csum_diff16(htons(rows[i].from), htons(rows[i].to));
+		const __u16 delta =
+			csum_fold(csum_diff16(htons(rows[i].from), htons(rows[i].to)));
 
 		assert_int_equal(ntohs(csum_apply(htons(rows[i].check), delta)), rows[i].updated);
 	}
