@@ -35,8 +35,9 @@ VERSION := 0.1.0
 
 COMMON := addr attach attach_shared clock confirm destination fail flow_end instance \
 	instance_daemon interface listener log memory netlink_event netlink_link netlink_neighbour \
-	netlink_request netlink_route nexthop offload out preflight progress reason rules_file spec \
-	spec_rule store store_change store_flow store_listener store_network store_pin store_rule sweep
+	netlink_request netlink_route nexthop offload out pins preflight program progress reason \
+	rules_file selftest spec spec_rule store store_change store_flow store_listener store_network \
+	store_pin store_rule sweep upgrade
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status cmd_rule \
 	cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print host_port problem \
 	rule_change rule_edit rule_lines rule_record rule_set
@@ -55,7 +56,7 @@ $(B)/xdnat $(B)/xdnatd:
 $(B)/user/%.o: user/%.c Makefile | $(B)/user
 	$(call say,CC,$<)
 	$(Q)$(CC) $(USER_CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/user/attach.o: $(B)/xdnat.skel.h $(B)/clock.skel.h
+$(B)/user/program.o $(B)/user/selftest.o: $(B)/xdnat.skel.h $(B)/clock.skel.h
 $(B)/user/attach_shared.o: $(B)/xdnat.skel.h
 
 $(B)/%.bpf.o: bpf/%.bpf.c Makefile | $(B)/user
@@ -115,7 +116,7 @@ format:
 
 DEPS := gcc make clang llvm bpftool libbpf-dev libmnl-dev libjansson-dev libuv1-dev libelf-dev \
 	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 nftables ethtool kmod procps \
-	python3-pytest python3-scapy python3-jsonschema curl libxdp-dev
+	python3-pytest python3-scapy python3-jsonschema curl libxdp-dev strace
 deps:
 	$(Q)missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEPS) 2>/dev/null | \
 		awk '/ok installed/ {have[$$1]=1} END {n=split("$(DEPS)",want," "); \

@@ -11,10 +11,6 @@
 #include "netlink.h"
 #include "store.h"
 
-/* Loads the programs and maps and pins them: an instance without interfaces.
- * flows: capacity of each family's table. 0, or -errno with fail(); on error
- * nothing stays. */
-int attach_create(const struct instance *instance, uint32_t flows);
 /* Removes all pins of the instance, links and other builds' included: it detaches
  * everything. */
 void attach_destroy(const struct instance *instance);
@@ -28,5 +24,9 @@ int attach_interface(const struct instance *instance, struct store *store,
 int attach_detach(const struct instance *instance, uint32_t ifindex);
 /* True if our link on ifindex is pinned and still attached, or we are in its dispatcher. */
 bool attach_is_attached(const struct instance *instance, uint32_t ifindex);
+/* Puts program in the place of the one that runs on ifindex, atomically, and gives
+ * that one's descriptor in *before, to be closed; -1 if we are not attached. 0 or
+ * -errno without fail(). */
+int attach_replace(const struct instance *instance, uint32_t ifindex, int program, int *before);
 
 #endif

@@ -20,6 +20,8 @@
 #include "nexthop.h"
 #include "out.h"
 #include "preflight.h"
+#include "program.h"
+#include "upgrade.h"
 
 #define FLOWS_MAX    16777216
 #define RAM_PER_FLOW 8192 /* a flow of each family takes a tenth of that */
@@ -161,8 +163,8 @@ static int open_instance(struct loading *loading)
 		if (!loading->count)
 			return instance_fail_not_loaded(loading->instance);
 		confirm_cancel(loading->instance); /* of one whose pins were removed by hand */
-		err = attach_create(loading->instance,
-				    options.flows ? options.flows : default_flows());
+		err = program_create(loading->instance,
+				     options.flows ? options.flows : default_flows());
 		if (err)
 			return err;
 		loading->is_new = true;
@@ -198,7 +200,6 @@ static int is_loaded_so(struct loading *loading, const struct netlink_link *link
 		return fail(-EEXIST, "%s is loaded in %s mode, %s; type first: xdnat unload %s",
 			    link->name, interface_mode_name(row.interface.mode),
 			    shared ? "shared" : "not shared", link->name);
-	note_change(loading, link->ifindex, "unchanged");
 	return 1;
 }
 
@@ -242,20 +243,34 @@ static void note_again(const struct netlink_link *link, uint8_t mode, void *cont
 	preflight_warn(link, mode);
 }
 
-/* Every loaded interface: as it is, or attached again if it has lost its link. */
-static int attach_again(struct loading *loading)
+/* Those that this call attached are noted already, as loaded. */
+static void note_upgrade(const struct store_interface *row, void *context)
 {
-	struct store_interface *rows = NULL;
-	size_t count = 0;
-	int err = store_interfaces(loading->store, &rows, &count);
+	struct loading *loading = context;
 
-	for (size_t i = 0; !err && i < count; i++)
-		if (attach_is_attached(loading->instance, rows[i].ifindex))
-			note_change(loading, rows[i].ifindex, "unchanged");
-	free(rows);
+	for (size_t i = 0; i < loading->attached; i++)
+		if (loading->links[i].ifindex == row->ifindex)
+			return;
+	note_change(loading, row->ifindex, "upgraded");
+}
+
+/* The instance was there before: its programs become those of this build. Last of
+ * what can be undone, so that a load that fails has replaced nothing. */
+static int upgrade(struct loading *loading)
+{
+	struct store *reopened;
+	int err;
+
+	if (loading->is_new)
+		return 0;
+	err = upgrade_programs(loading->instance, loading->store, note_upgrade, loading);
+	if (!err)
+		err = store_open(loading->instance, &reopened);
 	if (err)
 		return err;
-	return interface_reattach(loading->instance, loading->store, note_again, loading);
+	store_close(loading->store);
+	loading->store = reopened;
+	return 0;
 }
 
 static void undo(struct loading *loading)
@@ -271,8 +286,6 @@ static const char *change_text(const json_t *record)
 {
 	const char *change = json_string_value(json_object_get(record, "change"));
 
-	if (!strcmp(change, "unchanged"))
-		return "already loaded";
 	return strcmp(change, "reattached") ? change : "attached again";
 }
 
@@ -318,8 +331,8 @@ static int report(const struct cmd_context *context, const struct loading *loadi
 	for (size_t i = 0; i < loading->count; i++)
 		preflight_warn(&loading->links[i], loading->mode);
 	if (options.confirm_sec && !loading->is_watched)
-		log_info("nothing was newly loaded, so nothing is pending: --confirm has nothing "
-			 "to undo");
+		log_info("no interface was newly loaded, so nothing is pending: --confirm does "
+			 "not undo an upgrade");
 	return err;
 }
 
@@ -351,13 +364,15 @@ static int load(struct loading *loading)
 	if (!err)
 		err = attach_all(loading);
 	if (!err)
+		err = upgrade(loading);
+	if (!err)
 		err = listener_sync(loading->store);
 	if (!err)
 		err = nexthop_sync(loading->store);
 	if (!err && !options.no_daemon)
 		err = instance_start_daemon(loading->instance);
 	if (!err && loading->is_for_all)
-		err = attach_again(loading);
+		err = interface_reattach(loading->instance, loading->store, note_again, loading);
 	if (err && loading->is_watched)
 		confirm_cancel(loading->instance);
 	return err;

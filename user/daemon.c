@@ -52,7 +52,8 @@ struct daemon {
 	struct instance instance;
 	struct store *store;
 	struct follow follow;
-	struct stat pins; /* of pin_dir, to see that it is still the same */
+	struct stat pins;     /* of pin_dir, to see that it is still the same */
+	struct stat programs; /* of one of their pins, to see when they are replaced */
 	struct netlink_events *announcements;
 	bool routes_changed;
 	bool neighbours_wanted; /* a round out of turn, from neighbours_next_ms on */
@@ -156,6 +157,32 @@ static bool is_loaded(const struct daemon *daemon)
 	       pins.st_ino == daemon->pins.st_ino;
 }
 
+/* The pin of the program that the sweep runs. */
+static int stat_programs(const struct daemon *daemon, struct stat *programs)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/xdnat_flow_end", daemon->instance.pin_dir);
+	return stat(path, programs);
+}
+
+/* `load` has replaced the programs: the old ones would do, but never go. */
+static void follow_programs(struct daemon *daemon)
+{
+	struct stat programs;
+	struct store *store;
+
+	if (stat_programs(daemon, &programs) || programs.st_ino == daemon->programs.st_ino)
+		return;
+	if (store_open(&daemon->instance, &store)) {
+		log_warning("the programs were replaced: %s", fail_text());
+		return;
+	}
+	store_close(daemon->store);
+	daemon->store = store;
+	daemon->programs = programs;
+}
+
 static void on_debounce(uv_timer_t *timer);
 
 static void run_soon(struct daemon *daemon)
@@ -167,6 +194,7 @@ static void run_soon(struct daemon *daemon)
 /* What could not have the lock is tried again soon. */
 static void run_due(struct daemon *daemon)
 {
+	follow_programs(daemon);
 	for (int i = 0; i < DUTY_MAX; i++) {
 		struct duty *duty = &daemon->duties[i];
 		int err;
@@ -271,6 +299,7 @@ static int start(struct daemon *daemon)
 {
 	int events, err;
 
+	stat_programs(daemon, &daemon->programs); /* first: a later change is seen */
 	err = store_open(&daemon->instance, &daemon->store);
 	if (!err)
 		err = store_need_netns(daemon->store);

@@ -48,7 +48,7 @@ int instance_fail_permission(void);
 int instance_fail_read_only(void);
 /* Makes the directory in /run; root only (0700), as those above pin_dir, which
  * instance_make_and_lock() makes too. pin_dir itself appears with the pins in it:
- * attach_create(). Remove takes all of them, and the roots if they are empty then. */
+ * program_create(). Remove takes all of them, and the roots if they are empty then. */
 int instance_make_run_dir(const struct instance *instance);
 void instance_remove_dirs(const struct instance *instance);
 
@@ -73,7 +73,7 @@ void instance_end_daemon(const struct instance *instance);
 /* Starts xdnatd (beside /proc/self/exe first, else PATH) in a session and with
  * descriptors of its own, in the caller's namespaces, and waits until it is
  * ready: it writes one line to --ready-fd, empty if all is well, else the error.
- * 0 also if one lives. The caller may hold the instance's lock. */
+ * One that lives stays if it runs the same file, else it is replaced. The caller may hold the instance's lock. */
 int instance_start_daemon(const struct instance *instance);
 /* SIGTERM, waits for the end, SIGKILL after 5 s. */
 int instance_stop_daemon(const struct instance *instance);

@@ -145,7 +145,7 @@ void instance_end_daemon(const struct instance *instance)
 }
 
 /* "…/xdnatd" beside the running program, if it is there. */
-static bool program_beside(char *path)
+static bool find_beside(char *path)
 {
 	ssize_t bytes = readlink("/proc/self/exe", path, PATH_MAX - sizeof(PROGRAM));
 	char *slash;
@@ -160,12 +160,45 @@ static bool program_beside(char *path)
 	return !access(path, X_OK);
 }
 
+static bool find_in_path(char *path)
+{
+	const char *dirs = getenv("PATH");
+
+	while (dirs && *dirs) {
+		int bytes = strcspn(dirs, ":");
+
+		snprintf(path, PATH_MAX, "%.*s/" PROGRAM, bytes, dirs);
+		if (bytes && !access(path, X_OK))
+			return true;
+		dirs += bytes + (dirs[bytes] == ':');
+	}
+	return false;
+}
+
+/* The xdnatd that is to run. */
+static int find_program(char *path)
+{
+	if (find_beside(path) || find_in_path(path))
+		return 0;
+	return fail(-ECHILD, "cannot run %s: it is neither beside xdnat nor in PATH", PROGRAM);
+}
+
+/* Does the process run that very file? A package that was upgraded has another. */
+static bool runs_program(pid_t pid, const char *program)
+{
+	struct stat running, present;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+	return !stat(path, &running) && !stat(program, &present) &&
+	       running.st_dev == present.st_dev && running.st_ino == present.st_ino;
+}
+
 /* In the child: leaves the caller's session, files and directory, keeps its
  * namespaces, and turns into xdnatd. The ready pipe becomes descriptor 3. */
-__attribute__((noreturn)) static void turn_into_daemon(const struct instance *instance, int ready)
+__attribute__((noreturn)) static void turn_into_daemon(const struct instance *instance,
+						       const char *program, int ready)
 {
-	char path[PATH_MAX];
-	bool is_beside = program_beside(path);
 	char *const words[] = {PROGRAM,	     "--instance", (char *)instance->name,
 			       "--ready-fd", "3",	   NULL};
 	sigset_t none;
@@ -182,13 +215,9 @@ __attribute__((noreturn)) static void turn_into_daemon(const struct instance *in
 	else
 		fcntl(3, F_SETFD, 0);
 	close_range(4, ~0U, 0);
-	if (!chdir("/")) {
-		if (is_beside)
-			execv(path, words);
-		else
-			execvp(PROGRAM, words);
-	}
-	dprintf(3, "cannot run %s: %s\n", PROGRAM, strerror(errno));
+	if (!chdir("/"))
+		execv(program, words);
+	dprintf(3, "cannot run %s: %s\n", program, strerror(errno));
 	_exit(127);
 }
 
@@ -237,29 +266,6 @@ static int await_ready(pid_t pid, int ready)
 		    WEXITSTATUS(status));
 }
 
-int instance_start_daemon(const struct instance *instance)
-{
-	int ends[2];
-	pid_t pid;
-	int err;
-
-	if (instance_daemon(instance))
-		return 0;
-	if (pipe2(ends, O_CLOEXEC))
-		return fail(-errno, "cannot make a pipe: %s", strerror(errno));
-	pid = fork();
-	if (!pid)
-		turn_into_daemon(instance, ends[1]);
-	err = pid < 0 ? -errno : 0;
-	close(ends[1]);
-	if (err)
-		fail(err, "cannot start %s: %s", PROGRAM, strerror(-err));
-	else
-		err = await_ready(pid, ends[0]);
-	close(ends[0]);
-	return err;
-}
-
 /* Sends the signal and waits for the end; the descriptor stands for the process
  * itself, so a pid that is used again is never hit. */
 static int end_process(int process, int signal, int timeout_ms)
@@ -300,4 +306,39 @@ int instance_stop_daemon(const struct instance *instance)
 	if (!instance_daemon(instance))
 		unlink(pid_path(instance, path));
 	return 0;
+}
+
+static int start(const struct instance *instance, const char *program)
+{
+	int ends[2];
+	pid_t pid;
+	int err;
+
+	if (pipe2(ends, O_CLOEXEC))
+		return fail(-errno, "cannot make a pipe: %s", strerror(errno));
+	pid = fork();
+	if (!pid)
+		turn_into_daemon(instance, program, ends[1]);
+	err = pid < 0 ? -errno : 0;
+	close(ends[1]);
+	if (err)
+		fail(err, "cannot start %s: %s", PROGRAM, strerror(-err));
+	else
+		err = await_ready(pid, ends[0]);
+	close(ends[0]);
+	return err;
+}
+
+int instance_start_daemon(const struct instance *instance)
+{
+	pid_t pid = instance_daemon(instance);
+	char program[PATH_MAX];
+	int err = find_program(program);
+
+	if (err)
+		return pid ? 0 : err;
+	if (pid && runs_program(pid, program))
+		return 0;
+	err = instance_stop_daemon(instance);
+	return err ? err : start(instance, program);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * Typed access to an instance's pinned maps and programs. store*.c alone call
- * bpf_map_*(), but for attach.c when it makes them. Knows layouts, no policy.
+ * bpf_map_*(), but for program.c when it makes them and selftest.c on its own.
+ * Knows layouts, no policy.
  * Callers that change rules hold the instance's lock.
  */
 #ifndef XDNAT_STORE_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * What the store's own files share: descriptors, and reading a map whole.
- * Nobody else includes this.
+ * Nobody else includes this, but program.c, which opens pins as the store does.
  */
 #ifndef XDNAT_STORE_MAPS_H
 #define XDNAT_STORE_MAPS_H

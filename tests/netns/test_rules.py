@@ -232,10 +232,10 @@ def test_json_of_load_and_unload(xdnat):
     assert loaded == {"version": 1, "kind": "load", "interfaces": [row("wan", "loaded")],
                       "daemon_pid": None, "confirm_sec": None}
     both = xdnat.json("load", "wan", "lan", "--confirm", "60")
-    assert both["interfaces"] == [row("wan", "unchanged"), row("lan", "loaded")]
+    assert both["interfaces"] == [row("lan", "loaded"), row("wan", "upgraded")]
     assert both["daemon_pid"] == xdnat.daemon() and both["confirm_sec"] == 60
     assert [xdnat.json("confirm")["confirmed"] for _ in range(2)] == [True, False]
-    assert xdnat.json("load")["interfaces"] == [row("wan", "unchanged"), row("lan", "unchanged")]
+    assert xdnat.json("load")["interfaces"] == [row("wan", "upgraded"), row("lan", "upgraded")]
     assert xdnat.json("unload", "wan") == {"version": 1, "kind": "unload", "interfaces": ["wan"]}
     assert xdnat.json("unload", "--all")["interfaces"] == ["lan"]
     xdnat.refused(3, "status")

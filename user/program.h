@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The programs and maps of this build: loaded, self-tested, pinned. Attaching them
+ * is attach.h's, replacing those of a loaded instance upgrade.h's.
+ */
+#ifndef XDNAT_PROGRAM_H
+#define XDNAT_PROGRAM_H
+
+#include "instance.h"
+#include "store.h"
+
+/* Loads the programs and maps and pins them: an instance without interfaces.
+ * flows: capacity of each family's table. 0, or -errno with fail(); on error
+ * nothing stays. A program that fails its self-test is not pinned. */
+int program_create(const struct instance *instance, uint32_t flows);
+
+/* This build's programs, for a loaded instance. */
+struct programs;
+
+/* Self-tests the programs on maps of their own, then loads them over the
+ * instance's pinned maps. 0, or -errno with fail(). */
+int program_load(const struct instance *instance, const struct store *store,
+		 struct programs **programs);
+void program_free(struct programs *programs); /* accepts NULL */
+/* The XDP program's descriptor; stays theirs. */
+int program_xdp(const struct programs *programs);
+/* Their pins, in two steps: beside those of the instance under other names (which
+ * may fail), then in their place. Discard removes what is left of the first step,
+ * a killed one's too. */
+int program_pin_beside(const struct instance *instance, const struct programs *programs);
+int program_replace_pins(const struct instance *instance, const struct programs *programs);
+void program_discard_beside(const struct instance *instance, const struct programs *programs);
+
+#endif

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "selftest.h"
+
+#include <arpa/inet.h>
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "fail.h"
+#include "selftest_packets.h"
+#include "xdnat_abi.h"
+
+/* Test runs without a context come in by lo, which is the first in every namespace.
+ * Requests leave by it again, answers by another. */
+#define IN_IFINDEX  1
+#define OUT_IFINDEX 2
+#define MTU	    1500
+#define RULE	    1
+#define FAR_JIFFIES 0x3fffffff /* no tick ends meanwhile: no route is asked for */
+#define FRAME_BYTES 256
+
+struct selftest {
+	const struct bpf_object *object;
+	int program;
+	int flows[2]; /* by is_v6 */
+	uint32_t until;
+};
+
+/* A half of either family. */
+union stored {
+	struct xdnat_half4 v4;
+	struct xdnat_half6 v6;
+};
+
+static struct xdnat_half *half_of(union stored *stored, bool is_v6)
+{
+	return is_v6 ? &stored->v6.half : &stored->v4.half;
+}
+
+static int map_fd(const struct selftest *test, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(test->object, name);
+}
+
+static int put(const struct selftest *test, const char *name, const void *key, const void *value)
+{
+	return bpf_map_update_elem(map_fd(test, name), key, value, BPF_ANY);
+}
+
+/* A listener and rule for the rows that have no flow, the interface for all. */
+static int fill_maps(const struct selftest *test)
+{
+	const struct conversation *row = &conversations[0];
+	struct xdnat_interface interface = {.mode = XDNAT_MODE_NATIVE};
+	struct xdnat_config config = {.abi = XDNAT_ABI, .flows = SELFTEST_ENTRIES / 2};
+	struct xdnat_listener listener = {
+		.addr.word = {0, 0, htonl(0xffff)},
+		.port = htons(row->listener_port_host),
+		.proto = IPPROTO_TCP,
+	};
+	struct xdnat_rule rule = {.id = RULE, .target_port = htons(row->target_port_host)};
+	uint32_t zero = 0, id = RULE, ifindex = IN_IFINDEX;
+	int err;
+
+	memcpy(interface.mac, row->request.bytes, sizeof(interface.mac));
+	memcpy(&listener.addr.word[3], row->listener, 4);
+	rule.target = listener.addr;
+	memcpy(&rule.target.word[3], row->target, 4);
+	for (int i = 0; i < XDNAT_LIFE_MAX; i++)
+		config.life_jiffies[i] = FAR_JIFFIES;
+	err = put(test, "xdnat_config", &zero, &config);
+	if (!err)
+		err = put(test, "xdnat_interfaces", &ifindex, &interface);
+	if (!err)
+		err = put(test, "xdnat_rules", &id, &rule);
+	return err ? err : put(test, "xdnat_listeners", &listener, &id);
+}
+
+/* Addresses and ports as a half's packets carry them: source, then destination. */
+struct ends {
+	const char *src, *dst;
+	uint16_t sport_host, dport_host;
+};
+
+static void set_key(const struct conversation *row, const struct ends *ends, union stored *stored)
+{
+	union xdnat_ports ports = {
+		.sport = htons(ends->sport_host),
+		.dport = htons(ends->dport_host),
+	};
+
+	memset(stored, 0, sizeof(*stored));
+	if (row->is_v6) {
+		memcpy(stored->v6.key.src, ends->src, 16);
+		memcpy(stored->v6.key.dst, ends->dst, 16);
+		stored->v6.key.ports = ports;
+		stored->v6.key.proto = row->proto;
+	} else {
+		memcpy(&stored->v4.key.src, ends->src, 4);
+		memcpy(&stored->v4.key.dst, ends->dst, 4);
+		stored->v4.key.ports = ports;
+		stored->v4.key.proto = row->proto;
+	}
+}
+
+/* The next hop, from the frame as it must leave. */
+static void set_hop(const struct selftest *test, struct xdnat_half *half,
+		    const struct golden *leaving, uint32_t ifindex)
+{
+	half->until = test->until;
+	half->out_ifindex = ifindex;
+	half->mtu = MTU;
+	memcpy(half->eth, leaving->bytes, sizeof(half->eth));
+}
+
+/* The request's half alone, unanswered: the program makes the other from it. */
+static int put_original(const struct selftest *test, const struct conversation *row)
+{
+	const struct ends ends = {row->client, row->listener, row->client_port_host,
+				  row->listener_port_host};
+	union stored stored;
+	struct xdnat_half *half = half_of(&stored, row->is_v6);
+
+	set_key(row, &ends, &stored);
+	if (row->is_v6) {
+		memcpy(stored.v6.src, row->client, 16);
+		memcpy(stored.v6.dst, row->target, 16);
+	} else {
+		memcpy(&stored.v4.src, row->client, 4);
+		memcpy(&stored.v4.dst, row->target, 4);
+	}
+	half->ports.sport = htons(row->client_port_host);
+	half->ports.dport = htons(row->target_port_host);
+	half->l3_delta = htons(row->l3_delta_host);
+	half->l4_delta = htons(row->l4_delta_host);
+	half->direction = XDNAT_ORIGINAL;
+	half->rule = RULE;
+	set_hop(test, half, &row->request_out, IN_IFINDEX);
+	return bpf_map_update_elem(test->flows[row->is_v6], &stored, &stored, BPF_NOEXIST);
+}
+
+/* The half that the program made, but for its next hop: there is no route here. */
+static int complete_reply(const struct selftest *test, const struct conversation *row)
+{
+	const struct ends ends = {row->target, row->client, row->target_port_host,
+				  row->client_port_host};
+	union stored key, stored;
+	int err;
+
+	set_key(row, &ends, &key);
+	err = bpf_map_lookup_elem(test->flows[row->is_v6], &key, &stored);
+	if (err)
+		return fail(-EIO, "%s: no half was made for the answers", row->name);
+	set_hop(test, half_of(&stored, row->is_v6), &row->answer_out, OUT_IFINDEX);
+	err = bpf_map_update_elem(test->flows[row->is_v6], &key, &stored, BPF_EXIST);
+	return err ? fail(err, "cannot write a flow: %s", strerror(-err)) : 0;
+}
+
+static int compare(const char *name, const struct golden *want, const uint8_t *got, uint32_t length)
+{
+	if (length != want->length)
+		return fail(-EIO, "%s: %u bytes come out, not %u", name, length, want->length);
+	for (uint32_t i = 0; i < length; i++)
+		if (got[i] != (uint8_t)want->bytes[i])
+			return fail(-EIO, "%s: byte %u comes out as %02x, not %02x", name, i,
+				    got[i], (uint8_t)want->bytes[i]);
+	return 0;
+}
+
+static int send_packet(const struct selftest *test, const char *name, const struct golden *in,
+		       const struct golden *want, uint32_t action)
+{
+	uint8_t out[FRAME_BYTES];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->bytes, .data_size_in = in->length,
+		    .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
+	int err = bpf_prog_test_run_opts(test->program, &opts);
+
+	if (err)
+		return fail(err, "%s: cannot run the program: %s", name, strerror(-err));
+	if (opts.retval != action)
+		return fail(-EIO, "%s: XDP action %u, not %u", name, opts.retval, action);
+	return compare(name, want, out, opts.data_size_out);
+}
+
+static int send_request(const struct selftest *test, const struct conversation *row)
+{
+	int err = send_packet(test, row->name, &row->request, &row->request_out, XDP_TX);
+
+	return err ? fail_while(err, "request") : 0;
+}
+
+static int send_answer(const struct selftest *test, const struct conversation *row)
+{
+	int err = send_packet(test, row->name, &row->answer, &row->answer_out, XDP_REDIRECT);
+
+	return err ? fail_while(err, "answer") : 0;
+}
+
+/* The third request and second answer find the flow established: the fast path. */
+static int hold_conversation(const struct selftest *test, const struct conversation *row)
+{
+	int err = put_original(test, row);
+
+	if (err)
+		return fail(err, "%s: cannot write a flow: %s", row->name, strerror(-err));
+	err = send_request(test, row);
+	if (!err)
+		err = complete_reply(test, row);
+	if (!err)
+		err = send_answer(test, row);
+	if (!err)
+		err = send_request(test, row);
+	if (!err)
+		err = send_request(test, row);
+	return err ? err : send_answer(test, row);
+}
+
+/* How many packets were counted under a reason, by all processors. */
+static int count(const struct selftest *test, uint32_t reason, uint64_t *packets)
+{
+	int cpus = libbpf_num_possible_cpus(), err;
+	struct xdnat_counter *each = cpus > 0 ? calloc(cpus, sizeof(*each)) : NULL;
+
+	if (!each)
+		return fail(-ENOMEM, "no memory");
+	err = bpf_map_lookup_elem(map_fd(test, "xdnat_stats"), &reason, each);
+	*packets = 0;
+	for (int cpu = 0; !err && cpu < cpus; cpu++)
+		*packets += each[cpu].packets;
+	free(each);
+	return err ? fail(err, "cannot read counters: %s", strerror(-err)) : 0;
+}
+
+static int send_single(const struct selftest *test, const struct single *row)
+{
+	uint64_t before, after;
+	int err = count(test, row->reason, &before);
+
+	if (!err)
+		err = send_packet(test, row->name, &row->in, &row->out, row->action);
+	if (!err)
+		err = count(test, row->reason, &after);
+	if (!err && after != before + 1)
+		err = fail(-EIO, "%s: not counted under its reason", row->name);
+	return err;
+}
+
+static int run(const struct selftest *test)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < sizeof(conversations) / sizeof(*conversations); i++)
+		err = hold_conversation(test, &conversations[i]);
+	for (size_t i = 0; !err && i < sizeof(singles) / sizeof(*singles); i++)
+		err = send_single(test, &singles[i]);
+	return err ? fail_while(err, "the new program fails its self-test") : 0;
+}
+
+int selftest_run(const struct bpf_object *object, int clock)
+{
+	struct selftest test = {.object = object};
+	struct xdnat_clock now;
+	int err = clock_read(clock, &now);
+
+	test.program = bpf_program__fd(bpf_object__find_program_by_name(object, "xdnat_xdp"));
+	test.flows[false] = map_fd(&test, "xdnat_flows4");
+	test.flows[true] = map_fd(&test, "xdnat_flows6");
+	test.until = now.jiffies + FAR_JIFFIES;
+	if (!err)
+		err = fill_maps(&test);
+	if (err)
+		return fail(err, "cannot prepare the self-test: %s", strerror(-err));
+	return run(&test);
+}
