@@ -12,7 +12,8 @@
 #include "rounds.h"
 
 #define BATCH	     64 /* a quarter of a veth's ring */
-#define WAIT_MS	     2000
+#define PATIENCE_MS  2000
+#define SILENCE_MS   20 /* after a burst: what comes later is lost */
 #define ANSWER_FLAGS (FRAME_TCP_SYN | FRAME_TCP_ACK)
 
 /* A program that is attached somewhere is run without waiting for all processors
@@ -68,12 +69,18 @@ static int send_frames(struct live_bpf *skeleton, const struct lane *lane, uint3
 		   : bpf_prog_test_run_opts(bpf_program__fd(skeleton->progs.live_generate), &opts);
 }
 
-static bool is_arrived(const struct live_bpf *skeleton, int side, uint32_t count)
+/* Waits while frames come in, and for patience_ms after the last. */
+static bool is_arrived(const struct live_bpf *skeleton, int side, uint32_t count, int patience_ms)
 {
 	const volatile struct live_bpf__bss *bss = skeleton->bss;
+	uint32_t last = 0;
 
-	for (int i = 0; i < WAIT_MS && bss->received[side] < count; i++)
+	for (int ms = 0; bss->received[side] < count && ms < patience_ms; ms++) {
+		if (bss->received[side] != last)
+			ms = 0;
+		last = bss->received[side];
 		usleep(1000);
+	}
 	return bss->received[side] >= count;
 }
 
@@ -133,8 +140,8 @@ static int exchange(struct live_bpf *skeleton, const struct lane *lane, const st
 	err = send_frames(skeleton, lane, LIVE_FLOWS);
 	if (err)
 		return err;
-	if (is_arrived(skeleton, LIVE_SERVER, LIVE_FLOWS) &&
-	    (task != LIVE_ANSWER || is_arrived(skeleton, LIVE_CLIENT, LIVE_FLOWS)))
+	if (is_arrived(skeleton, LIVE_SERVER, LIVE_FLOWS, PATIENCE_MS) &&
+	    (task != LIVE_ANSWER || is_arrived(skeleton, LIVE_CLIENT, LIVE_FLOWS, PATIENCE_MS)))
 		return 0;
 	fprintf(stderr, "%s: of %d live frames %u arrived, of their answers %u\n",
 		lane_name(lane->kind), LIVE_FLOWS, bss->received[LIVE_SERVER],
@@ -180,7 +187,7 @@ int live_burst(struct live_bpf *skeleton, const struct lane *lane, uint32_t chun
 	err = send_frames(skeleton, lane, count);
 	if (err)
 		return err;
-	is_arrived(skeleton, LIVE_SERVER, count);
+	is_arrived(skeleton, LIVE_SERVER, count, SILENCE_MS);
 	arrived = bss->received[LIVE_SERVER];
 	*lost += arrived < count ? count - arrived : 0;
 	if (arrived < 2 * LIVE_CHUNK + 1)
