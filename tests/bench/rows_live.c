@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "rows.h"
 
+#include <math.h>
 #include <stdio.h>
 
 #include "live.h"
@@ -40,42 +41,43 @@ struct comparison {
 	bool is_once; /* for the first case only */
 };
 
-static const struct comparison comparisons[] = {
-	{.packet = "Floor-R, v4 udp",
-	 .against = "itself",
-	 .section = RATE,
-	 .kind = SCORE_SELF,
-	 .ours = LANE_FLOOR,
-	 .other = LANE_FLOOR_AGAIN,
-	 .is_once = true},
-	{.packet = "Floor-R, v4 udp",
-	 .against = "nft DNAT",
-	 .section = RATE,
-	 .kind = SCORE_AT_LEAST,
-	 .ours = LANE_FLOOR,
-	 .other = LANE_NFT,
-	 .is_once = true},
-	{.against = "Floor-R",
-	 .section = RATE,
-	 .kind = SCORE_AT_LEAST,
-	 .ours = LANE_XDNAT,
-	 .other = LANE_FLOOR,
-	 .goal = GOAL_FLOOR},
-	{.against = "nft DNAT",
-	 .section = RATE,
-	 .kind = SCORE_AT_LEAST,
-	 .ours = LANE_XDNAT,
-	 .other = LANE_NFT,
-	 .goal = GOAL_NFT},
-	{.against = "nft DNAT",
-	 .section = COST,
-	 .kind = SCORE_AT_LEAST,
-	 .ours = LANE_XDNAT,
-	 .other = LANE_NFT,
-	 .goal = GOAL_COST,
-	 .is_cost = true},
+enum { SELF, FLOOR_TO_NFT, TO_FLOOR, TO_NFT, OWN_TIME, COMPARISONS };
+
+static const struct comparison comparisons[COMPARISONS] = {
+	[SELF] = {.packet = "Floor-R, v4 udp",
+		  .against = "itself",
+		  .section = RATE,
+		  .kind = SCORE_SELF,
+		  .ours = LANE_FLOOR,
+		  .other = LANE_FLOOR_AGAIN,
+		  .is_once = true},
+	[FLOOR_TO_NFT] = {.packet = "Floor-R, v4 udp",
+			  .against = "nft DNAT",
+			  .section = RATE,
+			  .kind = SCORE_AT_LEAST,
+			  .ours = LANE_FLOOR,
+			  .other = LANE_NFT,
+			  .is_once = true},
+	[TO_FLOOR] = {.against = "Floor-R",
+		      .section = RATE,
+		      .kind = SCORE_AT_LEAST,
+		      .ours = LANE_XDNAT,
+		      .other = LANE_FLOOR,
+		      .goal = GOAL_FLOOR},
+	[TO_NFT] = {.against = "nft DNAT",
+		    .section = RATE,
+		    .kind = SCORE_AT_LEAST,
+		    .ours = LANE_XDNAT,
+		    .other = LANE_NFT,
+		    .goal = GOAL_NFT},
+	[OWN_TIME] = {.against = "nft DNAT",
+		      .section = COST,
+		      .kind = SCORE_AT_LEAST,
+		      .ours = LANE_XDNAT,
+		      .other = LANE_NFT,
+		      .goal = GOAL_COST,
+		      .is_cost = true},
 };
-#define COMPARISONS (sizeof(comparisons) / sizeof(*comparisons))
 
 struct course {
 	struct live_bpf *skeleton;
@@ -120,10 +122,19 @@ static void compare(const struct comparison *comparison, const struct lap *lap, 
 	};
 }
 
-static void add_scores(struct report *report, const struct live_case *row, const struct lap *laps,
-		       uint32_t count, const struct comparison *comparison)
+static void conclude(const struct comparison *comparison, const struct lap *laps, uint32_t count,
+		     struct result *result)
 {
 	struct round rounds[ROUNDS_MAX];
+
+	for (uint32_t i = 0; i < count; i++)
+		compare(comparison, &laps[i], &rounds[i]);
+	rounds_conclude(rounds, count, result);
+}
+
+static void add_score(struct report *report, const struct live_case *row, const struct lap *laps,
+		      uint32_t count, const struct comparison *comparison)
+{
 	struct score score = {
 		.section = comparison->section,
 		.packet = comparison->packet ? comparison->packet : row->name,
@@ -134,44 +145,57 @@ static void add_scores(struct report *report, const struct live_case *row, const
 		.goal = comparison->goal,
 	};
 
-	for (uint32_t i = 0; i < count; i++)
-		compare(comparison, &laps[i], &rounds[i]);
-	rounds_conclude(rounds, count, &score.result);
+	conclude(comparison, laps, count, &score.result);
 	report_add(report, &score);
 }
 
-static double median_of(const struct lap *laps, uint32_t count, enum lane_kind lane)
+/* The lap that is nearest to what all of them say: its times belong together, the
+ * machine may run at another speed in the next. */
+static const struct lap *typical_of(const struct lap *laps, uint32_t count, double value)
 {
-	double ns[ROUNDS_MAX];
+	const struct lap *best = laps;
+	double nearest = INFINITY;
+	struct round round;
 
-	for (uint32_t i = 0; i < count; i++)
-		ns[i] = laps[i].ns[lane];
-	return rounds_median(ns, count);
+	for (uint32_t i = 0; i < count; i++) {
+		compare(&comparisons[TO_FLOOR], &laps[i], &round);
+		if (fabs(round.value - value) >= nearest)
+			continue;
+		nearest = fabs(round.value - value);
+		best = &laps[i];
+	}
+	return best;
 }
 
 /* Where the time goes, and what of it makes a goal be missed. */
 static void explain(struct report *report, const struct live_case *row, const struct lap *laps,
 		    uint32_t count)
 {
-	double drop = median_of(laps, count, LANE_DROP);
-	double floor = median_of(laps, count, LANE_FLOOR);
-	double ours = median_of(laps, count, LANE_XDNAT);
-	double nft = median_of(laps, count, LANE_NFT);
+	struct result results[COMPARISONS];
+	double drop, floor, ours, nft;
+	const struct lap *typical;
 
+	for (int i = 0; i < COMPARISONS; i++)
+		conclude(&comparisons[i], laps, count, &results[i]);
+	typical = typical_of(laps, count, results[TO_FLOOR].value);
+	drop = typical->ns[LANE_DROP];
+	floor = typical->ns[LANE_FLOOR];
+	ours = typical->ns[LANE_XDNAT];
+	nft = typical->ns[LANE_NFT];
 	report_note(report,
 		    "%s: a frame takes %.0f ns to the router; to the sink %.0f by Floor-R, %.0f by "
 		    "xdnat, %.0f by nft.",
 		    row->name, drop, floor, ours, nft);
-	if (floor / ours < GOAL_FLOOR)
+	if (results[TO_FLOOR].value < GOAL_FLOOR)
 		report_note(report,
 			    "  Under %g of Floor-R: xdnat's program takes %.0f ns more than "
 			    "Floor-R's stores and redirect; %.0f would do.",
 			    GOAL_FLOOR, ours - floor, floor / GOAL_FLOOR - floor);
-	if (nft / ours < GOAL_NFT)
+	if (results[TO_NFT].value < GOAL_NFT)
 		report_note(report,
 			    "  Under %g x nft DNAT: that is %.0f ns a frame; Floor-R takes %.0f.",
 			    GOAL_NFT, nft / GOAL_NFT, floor);
-	if ((nft - drop) / (ours - drop) < GOAL_COST)
+	if (results[OWN_TIME].value < GOAL_COST)
 		report_note(report,
 			    "  Under %g x nft's own time: of xdnat's %.0f ns Floor-R's way takes "
 			    "%.0f, its program %.0f; %.0f in all would do.",
@@ -243,9 +267,9 @@ int rows_live(struct report *report, uint32_t rounds, const char *xdnat)
 
 	if (!err)
 		err = measure_all(&course, rounds, laps, report);
-	for (size_t n = 0; !err && n < COMPARISONS; n++)
+	for (int n = 0; !err && n < COMPARISONS; n++)
 		for (size_t i = 0; i < (comparisons[n].is_once ? 1 : CASES); i++)
-			add_scores(report, &cases[i], laps[i], rounds, &comparisons[n]);
+			add_score(report, &cases[i], laps[i], rounds, &comparisons[n]);
 	for (size_t i = 0; !err && i < CASES; i++)
 		explain(report, &cases[i], laps[i], rounds);
 	if (!err)
