@@ -13,6 +13,7 @@
 
 #include "fail.h"
 #include "log.h"
+#include "program.h"
 #include "xdnat.skel.h"
 
 /* Filters and counters (50 is libxdp's default, xdp-filter has 10) look first. */
@@ -221,28 +222,6 @@ bool attach_shared_is_attached(const struct instance *instance, uint32_t ifindex
 	return each_pinned(&maps, ifindex, NULL) && !is_home(instance);
 }
 
-static int reuse_maps(const struct instance *instance, struct xdnat_bpf *skeleton)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, skeleton->obj)
-	{
-		char path[PATH_MAX];
-		int fd, err;
-
-		if (bpf_map__is_internal(map))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", instance->pin_dir, bpf_map__name(map));
-		fd = bpf_obj_get(path);
-		err = fd < 0 ? fd : bpf_map__reuse_fd(map, fd);
-		if (fd >= 0)
-			close(fd);
-		if (err)
-			return fail(err, "cannot use the map %s: %s", path, strerror(-err));
-	}
-	return 0;
-}
-
 /* libxdp loads it itself, as a replacement of a function of its dispatcher. */
 static int open_program(const struct instance *instance, const struct store *store,
 			struct xdnat_bpf *skeleton, struct xdp_program **program)
@@ -253,7 +232,7 @@ static int open_program(const struct instance *instance, const struct store *sto
 
 	err = store_config(store, &config);
 	if (!err)
-		err = reuse_maps(instance, skeleton);
+		err = program_reuse_maps(instance, skeleton->obj);
 	if (err)
 		return err;
 	skeleton->rodata->tick_jiffies = config.tick_jiffies;

@@ -265,12 +265,24 @@ static int reuse_map(const struct instance *instance, struct bpf_map *map)
 	return err ? fail(err, "cannot use the pinned %s: %s", pin.name, strerror(-err)) : 0;
 }
 
+int program_reuse_maps(const struct instance *instance, struct bpf_object *object)
+{
+	struct bpf_map *map;
+	int err = 0;
+
+	bpf_object__for_each_map(map, object)
+	{
+		if (!err && !bpf_map__is_internal(map))
+			err = reuse_map(instance, map);
+	}
+	return err;
+}
+
 int program_load(const struct instance *instance, const struct store *store,
 		 struct programs **loaded)
 {
 	struct xdnat_config config;
 	struct programs *programs;
-	struct bpf_map *map;
 	int err;
 
 	*loaded = NULL;
@@ -279,16 +291,10 @@ int program_load(const struct instance *instance, const struct store *store,
 		err = store_config(store, &config);
 	if (!err)
 		err = test_programs(programs, config.tick_jiffies);
-	if (err)
-		goto out;
-	bpf_object__for_each_map(map, programs->skeleton->obj)
-	{
-		if (!err && !bpf_map__is_internal(map))
-			err = reuse_map(instance, map);
-	}
+	if (!err)
+		err = program_reuse_maps(instance, programs->skeleton->obj);
 	if (!err)
 		err = load_skeleton(programs->skeleton, config.tick_jiffies);
-out:
 	if (err)
 		program_free(programs);
 	else

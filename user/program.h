@@ -14,6 +14,8 @@
  * nothing stays. A program that fails its self-test is not pinned. */
 int program_create(const struct instance *instance, uint32_t flows);
 
+struct bpf_object;
+
 /* This build's programs, for a loaded instance. */
 struct programs;
 
@@ -21,6 +23,8 @@ struct programs;
  * instance's pinned maps. 0, or -errno with fail(). */
 int program_load(const struct instance *instance, const struct store *store,
 		 struct programs **programs);
+/* Gives an object that is open the instance's pinned maps instead of its own. */
+int program_reuse_maps(const struct instance *instance, struct bpf_object *object);
 void program_free(struct programs *programs); /* accepts NULL */
 /* The XDP program's descriptor; stays theirs. */
 int program_xdp(const struct programs *programs);

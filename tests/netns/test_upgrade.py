@@ -51,7 +51,8 @@ def used_maps(program):
 
 
 def rows(change, **modes):
-    return [{"name": name, "mode": mode, "change": change} for name, mode in modes.items()]
+    return [{"name": name, "mode": mode, "shared": False, "change": change}
+            for name, mode in modes.items()]
 
 
 @pytest.fixture
@@ -117,8 +118,8 @@ def test_daemon_of_another_file_is_replaced(echoing, tmp_path):
 # What is broken in the new program: file, text, what stands there instead; and the
 # exit code and words of the refusal.
 DAMAGES = {
-    "checksum": ("csum.bpf.h", "~csum_fold((__u16)~check + delta)",
-                 "~csum_fold((__u16)~check + delta + 1)", 1, "IPv4 TCP: byte 24 "),
+    "checksum": ("csum.bpf.h", "sum = (__u16)~check + delta;",
+                 "sum = (__u16)~check + delta + 1;", 1, "IPv4 TCP: byte 24 "),
     "hop limit": ("rewrite.bpf.h", "\tip->hop_limit--;\n", "", 1, "IPv6 TCP: byte 21 "),
     "delta of a new flow": ("rewrite.bpf.h", "bpf_htons(0x0100), 0)", "bpf_htons(0x0200), 0)", 1,
                             "answer: IPv4 TCP: byte 24 "),
