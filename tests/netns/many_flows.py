@@ -7,7 +7,6 @@ import re
 import struct
 
 import bpf
-from test_crash import pin
 
 MAP_UPDATE_BATCH = 26
 CHUNK = 65536
@@ -56,7 +55,7 @@ def fill(xdnat, client, count):
     """Writes that many IPv4 flows beside the one of client, an (address, port) of which
     neither stands anywhere else in its halves."""
     address, port = bytes(map(int, client[0].split("."))), struct.pack("!H", client[1])
-    table = bpf.pinned(pin(xdnat, "xdnat_flows4"))
+    table = bpf.pinned(xdnat.pin("xdnat_flows4"))
     key_size, value_size = sizes(table)
     halves = [Pattern(key, bpf.lookup(table, key, value_size), address, port)
               for key in bpf.keys(table, key_size) if address in key and port in key]

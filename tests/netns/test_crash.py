@@ -18,15 +18,10 @@ NAME = "%s:8080/tcp" % ROUTER
 MAP_DELETE = 3
 
 
-def pin(xdnat, name):
-    top, = (os.path.join(xdnat.pins, one) for one in os.listdir(xdnat.pins))
-    return os.path.join(top, name)
-
-
 def clear(xdnat, name):
     """Removes all entries of a map by hand; returns how many there were."""
     keys = entries(xdnat, name)
-    descriptor = bpf.pinned(pin(xdnat, name))
+    descriptor = bpf.pinned(xdnat.pin(name))
     for key in keys:
         buffer = bpf.ctypes.create_string_buffer(key, len(key))
         bpf.bpf(MAP_DELETE, struct.pack("IIQQQ", descriptor, 0, bpf.pointer(buffer), 0, 0))
@@ -36,7 +31,7 @@ def clear(xdnat, name):
 
 def entries(xdnat, name):
     size = {"xdnat_listeners": 20, "xdnat_rules": 4, "xdnat_specs": 4}[name]
-    descriptor = bpf.pinned(pin(xdnat, name))
+    descriptor = bpf.pinned(xdnat.pin(name))
     found = bpf.keys(descriptor, size)
     os.close(descriptor)
     return found
@@ -185,7 +180,7 @@ def test_missing_pin(network, native, name):
     assert "managed" in network.router.ip("neigh", "show", SERVER)
     with open(os.path.join(native.run_dir, "rules.new"), "w"):
         pass  # of a command that was killed
-    os.unlink(pin(native, name))
+    os.unlink(native.pin(name))
     for words in (["status"], ["load", "wan"], ["rule", "list"], ["unload", "wan"]):
         message = native.refused(5, *words)
         assert name in message and "xdnat unload --all" in message, message
@@ -198,7 +193,7 @@ def test_missing_pin(network, native, name):
 
 def test_empty_pin_directory(xdnat):
     xdnat("load", "wan", "--no-daemon")
-    top = os.path.dirname(pin(xdnat, "x"))
+    top = os.path.dirname(xdnat.pin("x"))
     xdnat("unload", "--all")
     os.makedirs(top)
     xdnat.refused(3, "status")
@@ -211,7 +206,7 @@ def test_link_pin_removed(network, native):
     native("unload", "lan")
     native("load", "lan", "--mode", "generic")
     for device in "wan", "lan":
-        os.unlink(pin(native, "link_%d" % network.router.ifindex(device)))
+        os.unlink(native.pin("link_%d" % network.router.ifindex(device)))
     w.wait(lambda: not is_on(native, "wan") and "xdp" not in
            network.router.ip("link", "show", "wan"), "it is off")
     told = native("load").stdout

@@ -26,11 +26,6 @@ COMMANDS = (["status"], ["rule", "list"], ["rule", "add", "81:%s" % SERVER], ["f
 DOCUMENTED = range(8)
 
 
-def pin(xdnat, name):
-    top, = (os.path.join(xdnat.pins, one) for one in os.listdir(xdnat.pins))
-    return os.path.join(top, name)
-
-
 def abi():
     with open(os.path.join(bpf.ROOT, "include/xdnat_abi.h")) as header:
         return next(int(line.split()[2]) for line in header if "define XDNAT_ABI " in line)
@@ -198,37 +193,37 @@ def sizes(path):
 
 
 def plant(xdnat, name, descriptor):
-    os.unlink(pin(xdnat, name))
-    bpf.pin(descriptor, pin(xdnat, name))
+    os.unlink(xdnat.pin(name))
+    bpf.pin(descriptor, xdnat.pin(name))
     os.close(descriptor)
 
 
 def plant_type(xdnat):
-    _, key, value, entries = sizes(pin(xdnat, "xdnat_rules"))
+    _, key, value, entries = sizes(xdnat.pin("xdnat_rules"))
     plant(xdnat, "xdnat_rules", make_map(LRU_HASH, key, value, entries))
     return "xdnat_rules"
 
 
 def plant_key(xdnat):
-    _, key, value, entries = sizes(pin(xdnat, "xdnat_listeners"))
+    _, key, value, entries = sizes(xdnat.pin("xdnat_listeners"))
     plant(xdnat, "xdnat_listeners", make_map(HASH, key + 4, value, entries))
     return "xdnat_listeners"
 
 
 def plant_value(xdnat):
-    _, key, value, entries = sizes(pin(xdnat, "xdnat_config"))
+    _, key, value, entries = sizes(xdnat.pin("xdnat_config"))
     plant(xdnat, "xdnat_config", make_map(ARRAY, key, value + 8, entries))
     return "xdnat_config"
 
 
 def plant_fewer(xdnat):
-    _, key, value, _ = sizes(pin(xdnat, "xdnat_flows6"))
+    _, key, value, _ = sizes(xdnat.pin("xdnat_flows6"))
     plant(xdnat, "xdnat_flows6", make_map(HASH, key, value, 16))
     return "xdnat_flows6"
 
 
 def plant_read_only(xdnat):
-    _, key, value, entries = sizes(pin(xdnat, "xdnat_specs"))
+    _, key, value, entries = sizes(xdnat.pin("xdnat_specs"))
     plant(xdnat, "xdnat_specs", make_map(HASH, key, value, entries, 1 | 1 << 7))
     return "xdnat_specs"
 
@@ -271,8 +266,8 @@ def test_planted_pin(xdnat, planted):
 def test_others_could_write_there(xdnat, which, how):
     """Whoever owns a directory could have put anything in it."""
     xdnat("load", "wan", "--no-daemon")
-    path = {"instance": xdnat.pins, "build": os.path.dirname(pin(xdnat, "x")),
-            "pin": pin(xdnat, "xdnat_flows4")}[which]
+    path = {"instance": xdnat.pins, "build": os.path.dirname(xdnat.pin("x")),
+            "pin": xdnat.pin("xdnat_flows4")}[which]
     mode = stat.S_IMODE(os.stat(path).st_mode)
     if how == "owner":
         os.chown(path, 1000, -1)
@@ -301,7 +296,7 @@ def test_loaded_by_another_version(network, xdnat):
     xdnat("load", "wan", "--no-daemon")
     router = network.router
     other = os.path.join(xdnat.pins, "v%d" % (abi() + 7))
-    os.rename(os.path.dirname(pin(xdnat, "x")), other)
+    os.rename(os.path.dirname(xdnat.pin("x")), other)
     for words in COMMANDS[:-1] + (["load", "lan"],):
         one_line(xdnat(*words, check=False), 5, "ABI %d" % (abi() + 7), "xdnat unload --all")
     assert os.listdir(xdnat.pins) == [os.path.basename(other)]

@@ -19,11 +19,6 @@ PATIENCE_SEC = 20
 BIG_INDEX = 70000
 
 
-def pin(xdnat, name):
-    top, = (os.path.join(xdnat.pins, one) for one in os.listdir(xdnat.pins))
-    return os.path.join(top, name)
-
-
 def rows(xdnat, device):
     return [one for one in xdnat.json("status")["interfaces"] if one["name"] == device]
 
@@ -135,7 +130,7 @@ def test_made_anew(network, native, talking, device):
     assert native.json("flow", "count")["count"] == made
     assert [one["ifindex"] for one in rows(native, device)] == [BIG_INDEX + old]
     assert is_on(native, device)
-    assert not os.path.exists(pin(native, "link_%d" % old))
+    assert not os.path.exists(native.pin("link_%d" % old))
     assert not problems(native) and native.daemon() == daemon
 
 
@@ -143,7 +138,7 @@ def test_made_anew(network, native, talking, device):
 @pytest.mark.parametrize("how", ["link detached", "pin removed"])
 def test_somebody_takes_the_link_off(network, native, talking, device, how):
     """P33: the daemon attaches it again."""
-    path = pin(native, "link_%d" % network.router.ifindex(device))
+    path = native.pin("link_%d" % network.router.ifindex(device))
     number = bpf.kind_and_id(path)[1]
     assert network.router.run("ip", "link", "set", device, "xdp", "off", check=False).returncode
     if how == "link detached":
@@ -202,7 +197,7 @@ def test_gone_for_good(network, xdnat, extra, options):
     w.wait(lambda: problems(xdnat), "it is told again", 5)
     xdnat("unload", "extra")
     assert not problems(xdnat) and is_on(xdnat, "wan")
-    assert [name for name in os.listdir(os.path.dirname(pin(xdnat, "x")))
+    assert [name for name in os.listdir(os.path.dirname(xdnat.pin("x")))
             if name.startswith("link_")] == ["link_%d" % network.router.ifindex("wan")]
 
 
@@ -282,7 +277,7 @@ def test_foreign_program_in_its_place(network, xdnat, extra, tmp_path):
     log, router = Log(tmp_path), network.router
     log.load(xdnat, "wan", "extra")
     program = bpf.load_pass("foreign_xdp")
-    path = pin(xdnat, "link_%d" % router.ifindex("extra"))
+    path = xdnat.pin("link_%d" % router.ifindex("extra"))
     with stopped(xdnat.daemon()), router.entered():
         w.run("bpftool", "link", "detach", "pinned", path)
         link = bpf.link_xdp(program, router.ifindex("extra"))
@@ -300,3 +295,27 @@ def test_foreign_program_in_its_place(network, xdnat, extra, tmp_path):
     w.wait(lambda: log.count("extra: attached again") == 1, "that is logged", 5)
     router.ip("link", "del", "extra")
     w.wait(lambda: log.count("extra is gone") == 1, "that is logged, too", 5)
+
+
+def test_mtu_beyond_what_native_takes(network, xdnat, service):
+    """T139: said at load; once loaded the kernel refuses it, and forwarding goes on."""
+    service(network.server, talk.accepting(talk.echo), 80, SERVER)
+    network.client.ip("link", "set", "eth0", "mtu", "9000")
+    try:
+        message = xdnat.refused(7, "load", "wan", "--mode", "native")
+        assert "MTU" in message and "--mode generic" in message, message
+        assert not xdnat.is_loaded()
+    finally:
+        network.client.ip("link", "set", "eth0", "mtu", "1500")
+    xdnat("load", "wan", "lan", "--mode", "native")
+    xdnat("rule", "add", "8080:%s:80" % SERVER)
+    with talk.dial(network.client, ROUTER, 8080) as sock:
+        assert talk.ask(sock, b"before") == b"before"
+        assert network.client.run("ip", "link", "set", "eth0", "mtu", "9000",
+                                  check=False).returncode
+        network.router.ip("link", "set", "wan", "mtu", "9000")
+        try:
+            assert talk.ask(sock, b"after") == b"after"
+            assert is_on(xdnat, "wan")
+        finally:
+            network.router.ip("link", "set", "wan", "mtu", "1500")

@@ -49,6 +49,7 @@ def shape(network):
 @pytest.mark.parametrize("mode", ["native", "generic"])
 @pytest.mark.parametrize("how", ["all", "one by one", "both"])
 def test_unload_leaves_nothing(network, xdnat, service, mode, how):
+    """T157: no program, map, link, pin, qdisc, offload or file."""
     before = shape(network)
     service(network.server, talk.accepting(talk.http), 80, SERVER)
     xdnat("load", "wan", "lan", "--mode", mode)

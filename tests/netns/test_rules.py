@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Rules while traffic flows; what the command says, and how it ends."""
+import contextlib
 import json
 import os
 import shutil
+import threading
 
 import pytest
 import talk
@@ -14,6 +16,7 @@ NAME = "%s:8080/tcp" % ROUTER
 
 
 def test_removed_and_added_under_traffic(network, loaded, service):
+    """T122: the same listener goes and comes back."""
     service(network.server, talk.accepting(talk.echo), 80, SERVER)
     loaded("rule", "add", RULE)
     with talk.dial(network.client, ROUTER, 8080) as sock:
@@ -41,6 +44,80 @@ def test_other_rules_lose_nothing(network, native, service):
         native("rule", "del", NAME)
     sender.stop()
     w.wait(lambda: len(collector.seen) == sender.sent, "no gap", 5)
+
+
+def test_rule_for_a_client_that_tries_already(network, native, service):
+    """T128: SYNs are lost while nothing forwards; the next one after the rule works."""
+    service(network.server, talk.accepting(talk.echo), 80, SERVER)
+    native.namespace.run("nft", "-f", "-", stdin="""table ip early {
+        chain input {
+            type filter hook input priority 0
+            tcp dport 8080 drop
+        }
+    }
+    """)
+    try:
+        socks = []
+        dialled = threading.Thread(target=lambda: socks.append(
+            talk.dial(network.client, ROUTER, 8080, 60)), daemon=True)
+        dialled.start()
+        w.wait(lambda: network.client.run("ss", "-tnH", "state", "syn-sent").stdout, "it tries")
+        native("rule", "add", RULE)
+        dialled.join(30)
+        with socks[0] as sock:
+            assert talk.ask(sock, b"at last") == b"at last"
+    finally:
+        native.namespace.run("nft", "delete", "table", "ip", "early")
+
+
+def test_target_that_comes_later(network, native, service):
+    """T124: a rule to a host that is not up; once it is, the client gets through."""
+    late = "10.0.0.77"
+    message = native("rule", "add", "8080:%s:80" % late).stderr
+    assert late in message and "no_neighbour" in message
+    socks = []
+    dialled = threading.Thread(target=lambda: socks.append(
+        talk.dial(network.client, ROUTER, 8080, 60)), daemon=True)
+    dialled.start()
+    w.wait(lambda: "no_neighbour" in native("stats").stdout, "its first tries are lost")
+    network.server.ip("addr", "add", late + "/24", "dev", "eth0")
+    try:
+        service(network.server, talk.accepting(talk.echo), 80, late)
+        dialled.join(40)
+        with socks[0] as sock:
+            assert talk.ask(sock, b"at last") == b"at last"
+    finally:
+        network.server.ip("addr", "del", late + "/24", "dev", "eth0")
+
+
+def test_hundred_live_flows(network, native, service):
+    """T121: those of a rule that goes stay or end as was said, every one; the others'
+    are not touched."""
+    service(network.server, talk.accepting(talk.echo), 80, SERVER)
+    rules = {port: "%d:%s:80" % (port, SERVER) for port in (8080, 8081)}
+    for rule in rules.values():
+        native("rule", "add", rule)
+    with contextlib.ExitStack() as stack:
+        socks = {port: [stack.enter_context(talk.dial(network.client, ROUTER, port))
+                        for _ in range(100)] for port in rules}
+
+        def alive(port):
+            return sum(talk.ask(sock, b"%d" % n) == b"%d" % n
+                       for n, sock in enumerate(socks[port]))
+        assert alive(8080) == alive(8081) == 100
+        native("rule", "del", "8080/tcp")
+        assert alive(8080) == alive(8081) == 100
+        native("rule", "add", rules[8080])
+        native("rule", "replace", "8080/tcp", "8080:10.0.0.6:80")
+        assert alive(8080) == 100
+        assert "ended 100 flows" in native("rule", "del", "8081/tcp", "--flows", "kill").stdout
+        assert alive(8080) == 100
+        assert native.json("flow", "count")["count"] == 100
+        for sock in socks[8081]:
+            sock.settimeout(0.01)
+            with pytest.raises(OSError):
+                talk.ask(sock, b"gone")
+                talk.ask(sock, b"gone")
 
 
 def test_kept_and_killed_flows(network, native, service):

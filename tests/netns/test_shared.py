@@ -14,7 +14,7 @@ import pytest
 import talk
 import world as w
 from network import ROUTER, SERVER
-from test_crash import is_on, pin
+from test_crash import is_on
 
 DISPATCHERS = "/sys/fs/bpf/xdp"
 NATIVE, GENERIC = 1, 2
@@ -177,7 +177,7 @@ def test_shared_load_that_libxdp_cannot_share(xdnat, no_trace, setting, reason, 
 def test_refused_share_of_an_interface_that_was_plain(network, xdnat):
     """It stays loaded, not attached, and not shared."""
     xdnat("load", "wan", "lan", *SMALL, "--no-daemon")
-    os.unlink(pin(xdnat, "link_%d" % network.router.ifindex("lan")))
+    os.unlink(xdnat.pin("link_%d" % network.router.ifindex("lan")))
     w.wait(lambda: xdp(network, "lan") is None, "it is off")
     cannot_share(xdnat, "LIBXDP_SKIP_DISPATCHER=1", "lan", "--no-daemon")
     assert xdp(network, "lan") is None and not is_on(xdnat, "lan") and is_on(xdnat, "wan")
@@ -219,7 +219,7 @@ def test_both_run(network, xdnat, beside, echo, mode):
     forwarded, = (one["packets"] for one in xdnat.json("stats")["reasons"]
                   if one["reason"] == "forwarded")
     assert forwarded >= 8
-    assert "wan: already loaded (%s, shared)" % mode in xdnat("load", "wan").stdout
+    assert "wan: upgraded (%s, shared)" % mode in xdnat("load", "wan").stdout
     xdnat("unload", "wan", "lan")
     assert beside.names() == ["beside_xdp"] and xdp(network, "lan") is None
     before = beside.packets()
@@ -297,7 +297,7 @@ def test_damaged_instance(network, xdnat, beside, name):
     """unload --all takes out whatever it can still tell as its own."""
     beside.attach(NATIVE)
     xdnat("load", "wan", "lan", *SMALL, "--shared")
-    os.unlink(pin(xdnat, name))
+    os.unlink(xdnat.pin(name))
     xdnat("unload", "--all")
     assert beside.names() == ["beside_xdp"] and xdp(network, "lan") is None
 

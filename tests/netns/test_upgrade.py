@@ -16,7 +16,6 @@ import talk
 import world as w
 from network import ROUTER, SERVER
 from numbered import Stream
-from test_crash import pin
 from test_life import BPFTOOL, lives, pinned_ids, shape
 
 RULE = "%s:8080:%s:80" % (ROUTER, SERVER)
@@ -37,7 +36,7 @@ def programs(xdnat):
     links = json.loads(xdnat.namespace.ip("-j", "-d", "link", "show"))
     found = {link["ifname"]: link["xdp"]["prog"]["id"] for link in links if "xdp" in link}
     for name in PROGRAMS:
-        found[name] = bpf.kind_and_id(pin(xdnat, name))[1]
+        found[name] = bpf.kind_and_id(xdnat.pin(name))[1]
     return found
 
 
@@ -84,7 +83,7 @@ def test_load_again_replaces_programs_only(echoing):
     assert echoing.json("flow", "list")["client_port"] == flows["client_port"]
     assert RULE in echoing("rule", "list", "--format", "commands").stdout
     w.wait(lambda: not [n for n in before.values() if lives("prog", n)], "old programs are gone")
-    assert not [name for name in os.listdir(os.path.dirname(pin(echoing, ""))) if
+    assert not [name for name in os.listdir(os.path.dirname(echoing.pin(""))) if
                 name.startswith("new_")]
 
 
