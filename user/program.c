@@ -16,6 +16,7 @@
 #include "log.h"
 #include "memory.h"
 #include "pins.h"
+#include "progress.h"
 #include "selftest.h"
 #include "store_maps.h"
 #include "xdnat.skel.h"
@@ -94,10 +95,12 @@ static int test_programs(const struct programs *programs, uint32_t tick_jiffies)
 		return fail_load(-errno);
 	bpf_object__for_each_map(map, skeleton->obj) if (bpf_map__type(map) == BPF_MAP_TYPE_HASH)
 		bpf_map__set_max_entries(map, SELFTEST_ENTRIES);
+	progress_begin("loading the programs");
 	err = load_skeleton(skeleton, tick_jiffies);
 	if (!err)
 		err = selftest_run(skeleton->obj, clock_program(programs));
 	xdnat_bpf__destroy(skeleton);
+	progress_step(1, 2); /* the second load takes as long */
 	return err;
 }
 
@@ -243,6 +246,7 @@ int program_create(const struct instance *instance, uint32_t flows)
 		err = load_new(programs, &config);
 	if (!err)
 		err = pin_instance(instance, programs);
+	progress_end();
 	program_free(programs);
 	return err;
 }
@@ -281,12 +285,14 @@ int program_reuse_maps(const struct instance *instance, struct bpf_object *objec
 int program_load(const struct instance *instance, const struct store *store,
 		 struct programs **loaded)
 {
+	struct programs *programs = NULL;
 	struct xdnat_config config;
-	struct programs *programs;
 	int err;
 
 	*loaded = NULL;
-	err = open_programs(&programs);
+	err = need_memory(0);
+	if (!err)
+		err = open_programs(&programs);
 	if (!err)
 		err = store_config(store, &config);
 	if (!err)
@@ -295,6 +301,7 @@ int program_load(const struct instance *instance, const struct store *store,
 		err = program_reuse_maps(instance, programs->skeleton->obj);
 	if (!err)
 		err = load_skeleton(programs->skeleton, config.tick_jiffies);
+	progress_end();
 	if (err)
 		program_free(programs);
 	else
