@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) __sum16 csum_apply(__sum16 check, _
 {
 	__u32 sum = (__u16)~check + delta;
 
-	return (__sum16)~(sum + (sum >> 16));
+	return (__sum16) ~(sum + (sum >> 16));
 }
 
 #endif

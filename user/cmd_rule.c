@@ -23,9 +23,10 @@ static const char *list_format = "table";
 const struct opt cmd_rule_list_options[] = {
 	{.name = "format",
 	 .type = OPT_CHOICE,
-	 .value = "table|commands",
+	 .value = "table|commands|rules",
 	 .text = &list_format,
-	 .help = "commands: lines that add the same rules when run"},
+	 .help = "commands: lines that add the same rules when run; rules: what 'rule add -' "
+		 "reads"},
 	{},
 };
 
@@ -51,6 +52,17 @@ static void print_commands(const struct instance *instance, const struct rule_se
 		spec_format_command(&set->rules[i].spec, line);
 		printf("xdnat %s%s%srule add %s\n", is_default ? "" : "--instance ",
 		       is_default ? "" : instance->name, is_default ? "" : " ", line);
+	}
+}
+
+static void print_rules(const struct rule_set *set)
+{
+	char line[XDNAT_SPEC_BYTES];
+	size_t i;
+
+	for (i = 0; i < set->count; i++) {
+		spec_format(&set->rules[i].spec, line);
+		puts(line);
 	}
 }
 
@@ -122,6 +134,8 @@ int cmd_rule_list(struct cmd_context *context, const char *const *words, size_t 
 		err = print_json(&set);
 	else if (strcmp(list_format, "commands") == 0)
 		print_commands(&context->instance, &set);
+	else if (strcmp(list_format, "rules") == 0)
+		print_rules(&set);
 	else if (set.count)
 		print_table(&set);
 	else

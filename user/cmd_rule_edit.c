@@ -7,9 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd.h"
 #include "fail.h"
+#include "log.h"
 #include "out.h"
 #include "rule_edit.h"
 #include "rule_lines.h"
@@ -68,7 +70,8 @@ static int tell(const struct cmd_context *context, const struct rule_edit *edit,
 		return 0;
 	spec_format_listener(spec, listener);
 	spec_format_target(spec, target);
-	printf("%s %s -> %s%s%s\n", change, listener, target, spec->enabled ? "" : " (disabled)",
+	printf("%s %s -> %s%s%s\n", change, listener, target,
+	       spec->enabled || !strcmp(change, "disabled") ? "" : " (disabled)",
 	       ended_text(edit, ended));
 	return 0;
 }
@@ -105,7 +108,12 @@ static int edit_lines(const struct cmd_context *context, bool instead)
 	size_t count;
 	int err;
 
+	if (isatty(STDIN_FILENO))
+		log_info("type rules, one a line; end with Ctrl-D");
 	err = rule_lines_read(stdin, &wanted, &count);
+	if (!err && !count && instead) /* more likely what makes them has failed */
+		err = fail(-EINVAL, "there are no rules on standard input; to delete all that are "
+				    "there, type: xdnat rule flush");
 	if (err)
 		goto out;
 	err = rule_edit_begin(&context->instance, &edit);

@@ -18,7 +18,9 @@
 #include "rule_set.h"
 #include "store.h"
 
-#define LABEL "%-12s"
+/* Of one screen. */
+#define RULES_SHOWN 30
+#define LABEL	    "%-12s"
 
 static json_t *interface_record(const struct instance *instance, const struct store_interface *row)
 {
@@ -129,7 +131,7 @@ static bool flag(const json_t *object, const char *key)
 static const char *interface_note(const json_t *row)
 {
 	if (!flag(row, "attached"))
-		return ", not attached: see xdnat load";
+		return ", not attached";
 	return flag(row, "rxvlan_off") ? ", attached, rx VLAN offload is off until unload"
 				       : ", attached";
 }
@@ -240,8 +242,10 @@ static void print_overview(const json_t *document, const struct rule_set *set)
 		printf("rules\n");
 	else
 		printf(LABEL " none; add one: xdnat rule add PORT:ADDRESS\n", "rules");
-	for (i = 0; i < set->count; i++)
+	for (i = 0; i < set->count && i < RULES_SHOWN; i++)
 		print_rule(&set->rules[i].spec, &set->totals[i]);
+	if (set->count > RULES_SHOWN)
+		printf("  and %zu more: xdnat rule list, xdnat stats\n", set->count - RULES_SHOWN);
 	if (json_array_size(problems))
 		printf("problems\n");
 	else

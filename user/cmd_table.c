@@ -45,7 +45,7 @@ const struct cmd cmd_table[] = {
 	 .operands = "[IFACE...]",
 	 .run = cmd_load,
 	 .options = cmd_load_options,
-	 .help = "put xdnat on interfaces; without IFACE: renew all, start the daemon"},
+	 .help = "put xdnat on interfaces; on loaded ones: renew its programs, start the daemon"},
 	{.verb = "unload",
 	 .operands = "[IFACE...]",
 	 .run = cmd_unload,
@@ -80,7 +80,8 @@ const struct cmd cmd_table[] = {
 	 .operands = "NAME RULE|-",
 	 .run = cmd_rule_replace,
 	 .options = cmd_rule_replace_options,
-	 .help = "put RULE in its place at once; -: all rules, by those from stdin"},
+	 .help = "put RULE in its place at once, under its NAME; -: all rules, by those from "
+		 "stdin"},
 	{.object = "rule",
 	 .verb = "list",
 	 .operands = "",
@@ -144,8 +145,8 @@ static const struct {
 	const char *object;
 	const char *verb;
 } later[] = {
-	{NULL, "top"},	   {NULL, "monitor"}, {NULL, "trace"},	   {NULL, "explain"},
-	{NULL, "capture"}, {NULL, "doctor"},  {NULL, "import"},	   {NULL, "bench"},
+	{NULL, "top"},	   {NULL, "monitor"}, {NULL, "trace"},	    {NULL, "explain"},
+	{NULL, "capture"}, {NULL, "doctor"},  {NULL, "import"},	    {NULL, "bench"},
 	{NULL, "config"},  {NULL, "target"},  {NULL, "completion"},
 };
 

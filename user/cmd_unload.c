@@ -129,7 +129,14 @@ static bool has_text(const struct unloading *unloading)
 static void end_instance(const struct unloading *unloading)
 {
 	const struct instance *instance = unloading->instance;
+	struct store_rule *rules = NULL;
+	size_t count = 0;
 
+	if (!unloading->is_damaged && has_text(unloading) &&
+	    !store_rules(unloading->store, &rules, &count) && count)
+		printf("that was the last interface: %zu rule%s gone\n", count,
+		       count == 1 ? " is" : "s are");
+	free(rules);
 	if (instance_stop_daemon(instance))
 		log_warning("%s", fail_text());
 	if (unloading->is_home)

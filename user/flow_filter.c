@@ -107,11 +107,15 @@ static int parse_word(const char *word, const struct rule_set *set, struct flow_
 int flow_filter_parse(const char *const *words, size_t count, const struct rule_set *set,
 		      struct flow_filter *filter)
 {
-	size_t i;
+	size_t i, j;
 	int err;
 
 	for (i = 0; i < count; i++) {
 		err = parse_word(words[i], set, filter);
+		for (j = 0; !err && j < i; j++)
+			if (strcspn(words[i], "=") == strcspn(words[j], "=") &&
+			    strncmp(words[i], words[j], strcspn(words[i], "=")) == 0)
+				err = fail(-EUSAGE, "it is the second of its kind; give one");
 		if (err)
 			return fail_while(err, "filter '%s'", words[i]);
 	}

@@ -73,7 +73,8 @@ void instance_end_daemon(const struct instance *instance);
 /* Starts xdnatd (beside /proc/self/exe first, else PATH) in a session and with
  * descriptors of its own, in the caller's namespaces, and waits until it is
  * ready: it writes one line to --ready-fd, empty if all is well, else the error.
- * One that lives stays if it runs the same file, else it is replaced. The caller may hold the instance's lock. */
+ * One that lives stays if it runs the same file, else it is replaced. The caller may hold the
+ * instance's lock. */
 int instance_start_daemon(const struct instance *instance);
 /* SIGTERM, waits for the end, SIGKILL after 5 s. */
 int instance_stop_daemon(const struct instance *instance);

@@ -108,7 +108,7 @@ static void print_cell(const char *text, int width, bool right, bool last)
 		printf("%*s%s", blanks, "", text);
 	else
 		printf("%s%*s", text, last ? 0 : blanks, "");
-	fputs(last ? "\n" : "  ", stdout);
+	fputs(last ? "" : "  ", stdout);
 }
 
 void out_table(const json_t *records, const struct out_column *columns, size_t count)
@@ -129,12 +129,13 @@ void out_table(const json_t *records, const struct out_column *columns, size_t c
 		widths[i] = column_width(records, &columns[i]);
 		print_cell(columns[i].title, widths[i], columns[i].right, i + 1 == count);
 	}
-	fputs(bold ? "\033[0m" : "", stdout);
+	puts(bold ? "\033[0m" : "");
 	json_array_foreach(records, row, record)
 	{
 		for (size_t i = 0; i < count; i++)
 			print_cell(cell_text(record, columns[i].key, cell), widths[i],
 				   columns[i].right, i + 1 == count);
+		putchar('\n');
 	}
 	free(widths);
 }

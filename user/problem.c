@@ -125,9 +125,7 @@ static void judge_target(const struct problem_view *view, const struct xdnat_add
 
 	addr_format(target, false, text);
 	if (netlink_route(target, &hop)) {
-		add(problems, "no_route",
-		    "there is no route to %s: %s; packets to it are dropped (no_route)", text,
-		    fail_text());
+		add(problems, "no_route", "%s; packets to it are dropped (no_route)", fail_text());
 		return;
 	}
 	interface_name(hop.ifindex, interface);

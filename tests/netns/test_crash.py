@@ -88,15 +88,17 @@ def test_failing_confirmed_load_leaves_no_watchdog(network, xdnat):
         os.close(program)
 
 
-def test_add_killed_half_way(network, native, service):
-    """The rule stands, its listener does not: adding it again finishes it."""
+def test_add_killed_half_way(network, xdnat, service):
+    """The rule stands, its listener does not: adding it again finishes it, as the daemon
+    would within five seconds."""
+    xdnat("load", "wan", "lan", "--mode", "native", "--no-daemon")
     service(network.server, talk.accepting(talk.echo), 80, SERVER)
-    native("rule", "add", RULE)
-    assert clear(native, "xdnat_listeners") == 1
-    os.unlink(os.path.join(native.run_dir, "rules"))
-    assert "not in force" in native("rule", "show", NAME).stdout
-    assert native("rule", "add", RULE).stdout.startswith("unchanged")
-    assert RULE in rules_file(native)
+    xdnat("rule", "add", RULE)
+    assert clear(xdnat, "xdnat_listeners") == 1
+    os.unlink(os.path.join(xdnat.run_dir, "rules"))
+    assert "not in force" in xdnat("rule", "show", NAME).stdout
+    assert xdnat("rule", "add", RULE).stdout.startswith("unchanged")
+    assert RULE in rules_file(xdnat)
     with talk.dial(network.client, ROUTER, 8080) as sock:
         assert talk.ask(sock, b"hello") == b"hello"
 

@@ -93,6 +93,7 @@ def test_kill_ends_what_matches(native, pair, steps):
 def test_kill_refuses_what_it_cannot_mean(native, pair):
     assert "flow flush" in native.refused(2, "flow", "kill")
     native.refused(2, "flow", "kill", "web")
+    assert "second of its kind" in native.refused(2, "flow", "kill", "proto=tcp", "proto=udp")
     native.refused(NO_SUCH, "flow", "kill", "rule=nobody")
     assert "no flow matches" in native.refused(NO_SUCH, "flow", "kill", "state=closing")
     assert len(clients(native)) == 3

@@ -145,6 +145,15 @@ def test_all_or_none(native, what, verb):
     assert native("rule", "list", "--json").stdout == before
 
 
+def test_no_rules_replace_none(native):
+    """What makes the rules may have failed: nothing on stdin is not "no rules"."""
+    native("rule", "add", "80:10.0.0.5")
+    for text in "", "# nothing\n\n":
+        assert "rule flush" in native.refused(6, "rule", "replace", "-", stdin=text)
+    assert native.json("rule", "add", "-", stdin="")["added"] == 0
+    assert len(native.json("rule", "list")["rules"]) == 1
+
+
 def test_comments_and_blank_lines(native):
     text = "# the shop\n\n  80:10.0.0.5 name=shop comment='two words'\n\t# more\n81:10.0.0.5"
     told = native.json("rule", "add", "-", stdin=text)
@@ -161,6 +170,7 @@ def test_rules_file_can_be_read_back(native):
     listed = native("rule", "list", "--json").stdout
     with open(os.path.join(native.run_dir, "rules")) as file:
         text = file.read()
+    assert native("rule", "list", "--format", "rules").stdout == text
     native("rule", "flush", "--yes")
     native("rule", "add", "-", stdin=text)
     assert native("rule", "list", "--json").stdout == listed

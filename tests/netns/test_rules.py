@@ -328,7 +328,7 @@ def test_quiet_load_and_unload(xdnat):
 
 def test_confirm_with_nothing_new(native):
     done = native("load", "wan", "--confirm", "30")
-    assert "nothing was newly loaded" in done.stderr
+    assert "no interface was newly loaded" in done.stderr
     assert native.json("confirm")["confirmed"] is False
 
 

@@ -300,8 +300,7 @@ static void test_zeros(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		const __u16 delta =
-			csum_fold(csum_diff16(htons(rows[i].from), htons(rows[i].to)));
+		const __u16 delta = csum_fold(csum_diff16(htons(rows[i].from), htons(rows[i].to)));
 
 		assert_int_equal(ntohs(csum_apply(htons(rows[i].check), delta)), rows[i].updated);
 	}
