@@ -38,9 +38,9 @@ COMMON := addr attach attach_shared clock confirm destination fail flow_end inst
 	netlink_request netlink_route nexthop offload out pins preflight program progress reason \
 	rules_file selftest spec spec_rule store store_change store_flow store_listener store_network \
 	store_pin store_rule sweep upgrade
-XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_unload cmd_confirm cmd_status cmd_rule \
-	cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print host_port problem \
-	rule_change rule_edit rule_lines rule_record rule_set
+XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_report cmd_unload cmd_confirm \
+	cmd_status cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print \
+	host_port problem rule_change rule_edit rule_lines rule_record rule_set
 XDNATD := daemon follow daemon_main
 UNIT := addr csum listener opt reason spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * load: programs on interfaces, maps, daemon. What it does it undoes if it cannot
- * finish.
+ * finish. What it says of itself is in cmd_load_report.c.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
@@ -11,6 +10,7 @@
 
 #include "attach.h"
 #include "cmd.h"
+#include "cmd_load_report.h"
 #include "confirm.h"
 #include "fail.h"
 #include "interface.h"
@@ -18,7 +18,6 @@
 #include "log.h"
 #include "netlink.h"
 #include "nexthop.h"
-#include "out.h"
 #include "preflight.h"
 #include "program.h"
 #include "upgrade.h"
@@ -81,7 +80,7 @@ struct loading {
 	struct netlink_link *links; /* what to attach */
 	size_t count;
 	size_t attached; /* the first ones of them */
-	json_t *changes; /* what --json says of each interface, and people read */
+	json_t *changes; /* by cmd_load_note() */
 	uint8_t mode;
 	bool is_new;	 /* this call made the instance */
 	bool is_watched; /* this call started what undoes it */
@@ -173,18 +172,6 @@ static int open_instance(struct loading *loading)
 	return err ? err : check_kept(loading);
 }
 
-static void note_change(struct loading *loading, uint32_t ifindex, const char *change)
-{
-	struct store_interface row;
-
-	if (interface_find(loading->store, ifindex, &row))
-		return;
-	json_array_append_new(loading->changes,
-			      json_pack("{s:s, s:s, s:b, s:s}", "name", row.interface.name, "mode",
-					interface_mode_name(row.interface.mode), "shared",
-					row.interface.flags & XDNAT_SHARED, "change", change));
-}
-
 /* 1: already there as the options say, 0: not there. */
 static int is_loaded_so(struct loading *loading, const struct netlink_link *link)
 {
@@ -232,14 +219,16 @@ static int attach_all(struct loading *loading)
 		if (err)
 			continue;
 		loading->attached++;
-		note_change(loading, link->ifindex, "loaded");
+		cmd_load_note(loading->changes, loading->store, link->ifindex, "loaded");
 	}
 	return err;
 }
 
 static void note_again(const struct netlink_link *link, uint8_t mode, void *context)
 {
-	note_change(context, link->ifindex, "reattached");
+	struct loading *loading = context;
+
+	cmd_load_note(loading->changes, loading->store, link->ifindex, "reattached");
 	preflight_warn(link, mode);
 }
 
@@ -251,7 +240,7 @@ static void note_upgrade(const struct store_interface *row, void *context)
 	for (size_t i = 0; i < loading->attached; i++)
 		if (loading->links[i].ifindex == row->ifindex)
 			return;
-	note_change(loading, row->ifindex, "upgraded");
+	cmd_load_note(loading->changes, loading->store, row->ifindex, "upgraded");
 }
 
 /* The instance was there before: its programs become those of this build. Last of
@@ -282,52 +271,16 @@ static void undo(struct loading *loading)
 	instance_remove_dirs(loading->instance);
 }
 
-static const char *change_text(const json_t *record)
-{
-	const char *change = json_string_value(json_object_get(record, "change"));
-
-	return strcmp(change, "reattached") ? change : "attached again";
-}
-
-static void print_changes(const struct loading *loading)
-{
-	const json_t *record;
-	size_t i;
-
-	json_array_foreach(loading->changes, i, record)
-	{
-		printf("%s: %s (%s%s)\n", json_string_value(json_object_get(record, "name")),
-		       change_text(record), json_string_value(json_object_get(record, "mode")),
-		       json_is_true(json_object_get(record, "shared")) ? ", shared" : "");
-	}
-	if (!loading->count && !options.no_daemon)
-		printf("daemon running, pid %d\n", (int)instance_daemon(loading->instance));
-	if (loading->is_watched)
-		printf("undone in %lu s unless you type: xdnat confirm\n",
-		       (unsigned long)options.confirm_sec);
-}
-
-static int print_json(const struct loading *loading)
-{
-	pid_t daemon = instance_daemon(loading->instance);
-	json_t *document = out_document("load");
-
-	json_object_set(document, "interfaces", loading->changes);
-	json_object_set_new(document, "daemon_pid", daemon ? json_integer(daemon) : json_null());
-	json_object_set_new(document, "confirm_sec",
-			    loading->is_watched ? json_integer((json_int_t)options.confirm_sec)
-						: json_null());
-	return out_json(document, false);
-}
-
 static int report(const struct cmd_context *context, const struct loading *loading)
 {
-	int err = 0;
+	const struct cmd_load_done done = {
+		.changes = loading->changes,
+		.daemon = instance_daemon(loading->instance),
+		.confirm_sec = loading->is_watched ? options.confirm_sec : 0,
+		.says_daemon = !loading->count && !options.no_daemon,
+	};
+	int err = cmd_load_report(context, &done);
 
-	if (context->json)
-		err = print_json(loading);
-	else if (!context->quiet)
-		print_changes(loading);
 	for (size_t i = 0; i < loading->count; i++)
 		preflight_warn(&loading->links[i], loading->mode);
 	if (options.confirm_sec && !loading->is_watched)
