@@ -47,6 +47,13 @@ def kind_and_id(path):
         os.close(descriptor)
 
 
+def map_info(descriptor, *names):
+    """Numbers of a map: "map_type", "key_size", "value_size", "max_entries"."""
+    with open("/proc/self/fdinfo/%d" % descriptor) as lines:
+        text = lines.read()
+    return [int(re.search(r"^%s:\s*(\d+)" % name, text, re.M).group(1)) for name in names]
+
+
 def test_run(program, frame, ifindex, queue=0):
     """One run of an XDP program: (action, frame after)."""
     data = ctypes.create_string_buffer(frame, len(frame))

@@ -21,6 +21,7 @@ PINS = "/sys/fs/bpf/xdnat"
 RUN = "/run/xdnat"
 PREFIX = "xdt"
 CLONE_NEWNET = 0x40000000
+NOT_LOADED = 3
 LONG = os.environ.get("XDNAT_LONG") == "1"
 environment = {k: v for k, v in os.environ.items() if not k.startswith("XDNAT_")}
 environment["PATH"] = environment.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
@@ -65,8 +66,12 @@ class Namespace:
         run("ip", "netns", "del", self.name, check=False)
 
     def run(self, *command, **options):
-        """A command in the namespace. nsenter keeps bpffs; `ip netns exec` hides it."""
-        return run("nsenter", "--net=" + self.path, *command, **options)
+        """Runs a command in the namespace."""
+        return run(*self.command(*command), **options)
+
+    def command(self, *words):
+        """Its words. nsenter keeps bpffs; `ip netns exec` hides it."""
+        return ["nsenter", "--net=" + self.path, *map(str, words)]
 
     def ip(self, *words):
         return self.run("ip", *words).stdout
@@ -109,8 +114,8 @@ class Namespace:
 def veth(left, left_device, left_mac, right, right_device, right_mac, *options):
     """A pair with an end in each namespace, both up. Made in place: neither name
     is ever seen in the namespace of the caller. options: the left one's."""
-    left.ip("link", "add", left_device, *options, "address", left_mac, "type", "veth", "peer", "name",
-            right_device, "address", right_mac, "netns", right.name)
+    left.ip("link", "add", left_device, *options, "address", left_mac, "type", "veth", "peer",
+            "name", right_device, "address", right_mac, "netns", right.name)
     left.ip("link", "set", left_device, "up")
     right.ip("link", "set", right_device, "up")
 
@@ -125,8 +130,10 @@ class Xdnat:
         self.run_dir = os.path.join(RUN, self.instance)
 
     def __call__(self, *words, check=True, timeout=60, stdin=None):
-        return self.namespace.run(XDNAT, "--instance", self.instance, *words, check=check,
-                                  timeout=timeout, stdin=stdin)
+        return run(*self.command(*words), check=check, timeout=timeout, stdin=stdin)
+
+    def command(self, *words):
+        return self.namespace.command(XDNAT, "--instance", self.instance, *words)
 
     def pin(self, name):
         """Path of one of the instance's pins."""
@@ -155,6 +162,21 @@ class Xdnat:
 
     def is_loaded(self):
         return self("status", check=False).returncode == 0
+
+    def rows(self, device):
+        """What status says of an interface: none or one; none if nothing is loaded."""
+        done = self("--json", "status", check=False)
+        assert done.returncode in (0, NOT_LOADED), done
+        return [one for one in json.loads(done.stdout).get("interfaces", ())
+                if one["name"] == device]
+
+    def is_on(self, device):
+        return any(one["attached"] for one in self.rows(device))
+
+    def forwarded(self):
+        """Packets that were counted as forwarded."""
+        return next(row["packets"] for row in self.json("stats")["reasons"]
+                    if row["reason"] == "forwarded")
 
     def destroy(self):
         """Whatever state it is in: gone."""

@@ -12,12 +12,6 @@ MAP_UPDATE_BATCH = 26
 CHUNK = 65536
 
 
-def sizes(descriptor):
-    with open("/proc/self/fdinfo/%d" % descriptor) as lines:
-        text = lines.read()
-    return [int(re.search(r"%s_size:\s*(\d+)" % what, text).group(1)) for what in ("key", "value")]
-
-
 def clients(count):
     """(address, port) as bytes: 1,000 of each of many clients in 100.64.0.0/10."""
     for n in range(count):
@@ -56,7 +50,7 @@ def fill(xdnat, client, count):
     neither stands anywhere else in its halves."""
     address, port = bytes(map(int, client[0].split("."))), struct.pack("!H", client[1])
     table = bpf.pinned(xdnat.pin("xdnat_flows4"))
-    key_size, value_size = sizes(table)
+    key_size, value_size = bpf.map_info(table, "key_size", "value_size")
     halves = [Pattern(key, bpf.lookup(table, key, value_size), address, port)
               for key in bpf.keys(table, key_size) if address in key and port in key]
     assert len(halves) == 2, "one flow, not %d halves" % len(halves)

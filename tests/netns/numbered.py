@@ -62,7 +62,7 @@ class Stream:
     @staticmethod
     def _start(space, *words):
         return subprocess.Popen(
-            ["nsenter", "--net=" + space.path, sys.executable, __file__, *map(str, words)],
+            space.command(sys.executable, __file__, *words),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop(self):

@@ -95,14 +95,6 @@ def dial(space, address, port, timeout=20, sport=None):
         raise
 
 
-def can_dial(space, address, port, timeout=1.0):
-    try:
-        dial(space, address, port, timeout).close()
-        return True
-    except OSError:
-        return False
-
-
 def ask(sock, text):
     """Sends a line and waits for its echo."""
     sock.sendall(text)

@@ -15,7 +15,6 @@ from network import ROUTER, SERVER
 
 RULE = "%s:8080:%s:80" % (ROUTER, SERVER)
 NAME = "%s:8080/tcp" % ROUTER
-MAP_DELETE = 3
 
 
 def clear(xdnat, name):
@@ -23,16 +22,14 @@ def clear(xdnat, name):
     keys = entries(xdnat, name)
     descriptor = bpf.pinned(xdnat.pin(name))
     for key in keys:
-        buffer = bpf.ctypes.create_string_buffer(key, len(key))
-        bpf.bpf(MAP_DELETE, struct.pack("IIQQQ", descriptor, 0, bpf.pointer(buffer), 0, 0))
+        bpf.delete(descriptor, key)
     os.close(descriptor)
     return len(keys)
 
 
 def entries(xdnat, name):
-    size = {"xdnat_listeners": 20, "xdnat_rules": 4, "xdnat_specs": 4}[name]
     descriptor = bpf.pinned(xdnat.pin(name))
-    found = bpf.keys(descriptor, size)
+    found = bpf.keys(descriptor, *bpf.map_info(descriptor, "key_size"))
     os.close(descriptor)
     return found
 
@@ -47,11 +44,6 @@ def pass_seconds(seconds):
     w.wait(lambda: time.monotonic() > end, "the time is over", seconds + 5, 0.1)
 
 
-def is_on(xdnat, device):
-    found = xdnat.json("status")["interfaces"] if xdnat.is_loaded() else []
-    return any(one["name"] == device and one["attached"] for one in found)
-
-
 def test_failing_load_does_not_confirm(xdnat):
     xdnat("load", "wan", "--confirm", "3")
     xdnat.refused(5, "load", "lan", "--flows", "999")
@@ -63,13 +55,13 @@ def test_second_confirm_is_refused(xdnat):
     xdnat("load", "wan", "--confirm", "3")
     assert "xdnat confirm" in xdnat.refused(5, "load", "lan", "--confirm", "60")
     assert "xdnat confirm" in xdnat.refused(5, "load", "wan", "--confirm", "60")
-    assert is_on(xdnat, "wan") and not is_on(xdnat, "lan")
+    assert xdnat.is_on("wan") and not xdnat.is_on("lan")
     w.wait(lambda: not xdnat.is_loaded(), "undone", 15, 0.1)
     xdnat("load", "wan", "--confirm", "2")
     xdnat("confirm")
     xdnat("load", "lan", "--confirm", "2")
-    w.wait(lambda: not is_on(xdnat, "lan"), "the second one is undone", 15, 0.1)
-    assert is_on(xdnat, "wan")
+    w.wait(lambda: not xdnat.is_on("lan"), "the second one is undone", 15, 0.1)
+    assert xdnat.is_on("wan")
 
 
 def test_failing_confirmed_load_leaves_no_watchdog(network, xdnat):
@@ -83,7 +75,7 @@ def test_failing_confirmed_load_leaves_no_watchdog(network, xdnat):
         os.close(link)
         xdnat("load", "lan")
         pass_seconds(2.5)
-        assert is_on(xdnat, "wan") and is_on(xdnat, "lan")
+        assert xdnat.is_on("wan") and xdnat.is_on("lan")
     finally:
         os.close(program)
 
@@ -200,7 +192,7 @@ def test_empty_pin_directory(xdnat):
     os.makedirs(top)
     xdnat.refused(3, "status")
     xdnat("load", "wan")
-    assert is_on(xdnat, "wan")
+    assert xdnat.is_on("wan")
 
 
 def test_link_pin_removed(network, native):
@@ -209,11 +201,11 @@ def test_link_pin_removed(network, native):
     native("load", "lan", "--mode", "generic")
     for device in "wan", "lan":
         os.unlink(native.pin("link_%d" % network.router.ifindex(device)))
-    w.wait(lambda: not is_on(native, "wan") and "xdp" not in
+    w.wait(lambda: not native.is_on("wan") and "xdp" not in
            network.router.ip("link", "show", "wan"), "it is off")
     told = native("load").stdout
     assert "wan: attached again (native)" in told and "lan: attached again (generic)" in told
-    assert is_on(native, "wan") and is_on(native, "lan")
+    assert native.is_on("wan") and native.is_on("lan")
 
 
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])

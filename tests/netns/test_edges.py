@@ -15,7 +15,7 @@ import threading
 import bpf
 import pytest
 import world as w
-from network import ROUTER, SERVER
+from network import SERVER
 
 BPFFS = "/sys/fs/bpf"
 NOBODY = 65534
@@ -23,12 +23,6 @@ MAP_CREATE = 0
 ARRAY, HASH, LRU_HASH = 2, 1, 9
 COMMANDS = (["status"], ["rule", "list"], ["rule", "add", "81:%s" % SERVER], ["flow", "list"],
             ["stats"], ["load", "wan"], ["unload", "wan"], ["confirm"])
-DOCUMENTED = range(8)
-
-
-def abi():
-    with open(os.path.join(bpf.ROOT, "include/xdnat_abi.h")) as header:
-        return next(int(line.split()[2]) for line in header if "define XDNAT_ABI " in line)
 
 
 def one_line(done, code, *words):
@@ -87,7 +81,8 @@ def test_read_only_bpffs(network, xdnat, elsewhere):
 RUNS = {
     "read-only": ("mount -t tmpfs -o ro,mode=755 none /run", 1, "Read-only file system"),
     "full": ("mount -t tmpfs -o mode=755,nr_inodes=1 none /run", 1, "No space left"),
-    "a link": ("mount -t tmpfs -o mode=755 none /run; ln -s /tmp /run/xdnat", 7, "rm -r /run/xdnat"),
+    "a link": ("mount -t tmpfs -o mode=755 none /run; ln -s /tmp /run/xdnat", 7,
+               "rm -r /run/xdnat"),
     "a user's": ("mount -t tmpfs -o mode=755 none /run; mkdir /run/xdnat; chown 1000 /run/xdnat",
                  7, "user 1000"),
     "open to all": ("mount -t tmpfs -o mode=755 none /run; mkdir -m 777 /run/xdnat", 7, "chmod"),
@@ -185,11 +180,10 @@ def make_map(kind, key, value, entries, flags=0):
 def sizes(path):
     """Type, key size, value size and number of elements of a pinned map."""
     descriptor = bpf.pinned(path)
-    with open("/proc/self/fdinfo/%d" % descriptor) as lines:
-        info = dict(line.split(":", 1) for line in lines)
-    os.close(descriptor)
-    return [int(info[key].split()[0], 0) for key in ("map_type", "key_size", "value_size",
-                                                     "max_entries")]
+    try:
+        return bpf.map_info(descriptor, "map_type", "key_size", "value_size", "max_entries")
+    finally:
+        os.close(descriptor)
 
 
 def plant(xdnat, name, descriptor):
@@ -295,10 +289,10 @@ def test_loaded_by_another_version(network, xdnat):
     """T156: every command names it, load attaches nothing, unload --all takes it off."""
     xdnat("load", "wan", "--no-daemon")
     router = network.router
-    other = os.path.join(xdnat.pins, "v%d" % (abi() + 7))
+    other = os.path.join(xdnat.pins, "v%d" % (bpf.ABI + 7))
     os.rename(os.path.dirname(xdnat.pin("x")), other)
     for words in COMMANDS[:-1] + (["load", "lan"],):
-        one_line(xdnat(*words, check=False), 5, "ABI %d" % (abi() + 7), "xdnat unload --all")
+        one_line(xdnat(*words, check=False), 5, "ABI %d" % (bpf.ABI + 7), "xdnat unload --all")
     assert os.listdir(xdnat.pins) == [os.path.basename(other)]
     assert "xdp" in router.ip("link", "show", "wan")
     assert "xdp" not in router.ip("link", "show", "lan")
@@ -384,9 +378,8 @@ def test_second_daemon(xdnat):
 
 def at_once(xdnat, calls):
     """Runs them all at the same time: [(words, exit code, stdout, stderr)]."""
-    command = ["nsenter", "--net=" + xdnat.namespace.path, w.XDNAT, "--instance", xdnat.instance]
     running = [(words, subprocess.Popen(
-        command + words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        xdnat.command(*words), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, env=w.environment)) for words in calls]
     ended = []
 

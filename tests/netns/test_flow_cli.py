@@ -37,11 +37,6 @@ def json_clients(lines):
     return [(one["client"], one["client_port"]) for one in map(json.loads, lines)]
 
 
-def command(xdnat, *words):
-    return ["nsenter", "--net=" + xdnat.namespace.path, w.XDNAT, "--instance", xdnat.instance,
-            *words]
-
-
 def acknowledge(sock):
     """A delayed ACK leaves now: it would bring back a flow that was killed meanwhile."""
     if sock.type == socket.SOCK_STREAM:
@@ -162,7 +157,7 @@ def run_measured(words):
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["text", "json"])
 def test_list_is_complete_in_constant_memory(full, form):
     """T150: every flow once, in a few MiB whatever their number."""
-    lines, seconds, peak = run_measured(command(full, "flow", "list", *form))
+    lines, seconds, peak = run_measured(full.command("flow", "list", *form))
     print("%d flows, %s: %.1f s, %d KiB" % (COUNT, form or "text", seconds, peak))
     if not form:
         assert lines[0].split() == ["PROTO", "CLIENT", "LISTENER", "TARGET", "STATE", "IDLE",
@@ -174,16 +169,15 @@ def test_list_is_complete_in_constant_memory(full, form):
 
 def test_list_ends_with_its_reader(full):
     """| head: at once, and without a word."""
-    done = subprocess.run(["bash", "-c", '"$@" | head -n 3', "bash", *command(full, "flow", "list")],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=60)
+    done = w.run("bash", "-c", '"$@" | head -n 3', "bash", *full.command("flow", "list"))
     assert len(done.stdout.splitlines()) == 3 and not done.stderr
-    process = subprocess.Popen(command(full, "flow", "list", "--json"), stdout=subprocess.PIPE,
+    process = subprocess.Popen(full.command("flow", "list", "--json"), stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE)
     process.stdout.readline()
     process.stdout.close()
-    begin = time.thread_time(), time.monotonic()
+    begin = time.monotonic()
     assert process.wait(20) != 0 and not process.stderr.read()
-    assert time.monotonic() - begin[1] < 1
+    assert time.monotonic() - begin < 1
 
 
 def test_list_under_traffic(full):
@@ -260,7 +254,7 @@ def test_list_fits_the_terminal(native, pair):
             (120, "CLIENT PORT TARGET STATE IDLE LEFT PACKETS BYTES RULE"),
             (200, "PROTO CLIENT LISTENER TARGET STATE IDLE LEFT PACKETS BYTES RULE")):
         ours, theirs = terminal(columns)
-        subprocess.run(command(native, "flow", "list"), stdout=theirs, check=True,
+        subprocess.run(native.command("flow", "list"), stdout=theirs, check=True,
                        env={**w.environment, "NO_COLOR": "1"})
         os.close(theirs)
         lines = read_rest(ours).decode().split("\r\n")
@@ -293,7 +287,7 @@ def read_slowly(words, seconds):
 
 def test_progress_is_shown_and_removed(full):
     """Only what takes over two seconds says so, and nothing of it stays."""
-    shown = read_slowly(command(full, "flow", "list"), 20)
+    shown = read_slowly(full.command("flow", "list"), 20)
     assert "listing flows: " in shown, shown
     drawn = shown.split("\r")
     assert drawn[-1] == "" and not drawn[-2].strip(), shown
@@ -302,4 +296,4 @@ def test_progress_is_shown_and_removed(full):
 
 @pytest.mark.parametrize("option", ["--json", "--quiet"])
 def test_no_progress_for_programs(full, option):
-    assert read_slowly(command(full, "flow", "list", option), 3) == ""
+    assert read_slowly(full.command("flow", "list", option), 3) == ""

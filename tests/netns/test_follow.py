@@ -2,11 +2,9 @@
 """The daemon keeps up with a network that changes, soon after it did, not only in
 the round that it makes every five seconds."""
 import contextlib
-import ctypes
 import ipaddress
 import os
 import signal
-import struct
 import time
 
 import bpf
@@ -17,7 +15,6 @@ from network import CLIENT, ROUTER, ROUTER6, SERVER, SERVER6
 
 RULE = "%s:8080:%s:80" % (ROUTER, SERVER)
 UDP_RULE = "%s:5300:%s:53/udp" % (ROUTER, SERVER)
-MAP_DELETE = 3
 SOON = 2.5  # half a round: what comes by the round alone comes later
 ADDRESSES_PER_BURST = 6000
 
@@ -36,8 +33,7 @@ class Listeners:
         return {str(address.ipv4_mapped or address) for address in found}
 
     def remove(self, key):
-        key = ctypes.create_string_buffer(key, len(key))
-        bpf.bpf(MAP_DELETE, struct.pack("IIQ", self.descriptor, 0, bpf.pointer(key)))
+        bpf.delete(self.descriptor, key)
 
 
 @pytest.fixture

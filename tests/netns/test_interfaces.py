@@ -19,14 +19,6 @@ PATIENCE_SEC = 20
 BIG_INDEX = 70000
 
 
-def rows(xdnat, device):
-    return [one for one in xdnat.json("status")["interfaces"] if one["name"] == device]
-
-
-def is_on(xdnat, device):
-    return any(one["attached"] for one in rows(xdnat, device))
-
-
 def problems(xdnat):
     return [one["text"] for one in json.loads(xdnat("--json").stdout)["problems"]
             if one["problem"] == "not_attached"]
@@ -112,7 +104,7 @@ def talking(network, native, service):
 def test_down_and_up(network, native, talking, device):
     """T137: the program stays, flows go on once addresses and routes are back."""
     network.router.ip("link", "set", device, "down")
-    assert is_on(native, device)
+    assert native.is_on(device)
     network.router.ip("link", "set", device, "up")
     network.configure(device)
     assert talking.goes_on() < BACK_SEC
@@ -128,8 +120,8 @@ def test_made_anew(network, native, talking, device):
     network.connect(device, "index", str(BIG_INDEX + old))
     assert talking.goes_on() < BACK_SEC
     assert native.json("flow", "count")["count"] == made
-    assert [one["ifindex"] for one in rows(native, device)] == [BIG_INDEX + old]
-    assert is_on(native, device)
+    assert [one["ifindex"] for one in native.rows(device)] == [BIG_INDEX + old]
+    assert native.is_on(device)
     assert not os.path.exists(native.pin("link_%d" % old))
     assert not problems(native) and native.daemon() == daemon
 
@@ -146,7 +138,7 @@ def test_somebody_takes_the_link_off(network, native, talking, device, how):
     else:
         os.unlink(path)
     started = time.monotonic()
-    w.wait(lambda: is_on(native, device) and bpf.kind_and_id(path)[1] != number, "it is back", 10)
+    w.wait(lambda: native.is_on(device) and bpf.kind_and_id(path)[1] != number, "it is back", 10)
     assert time.monotonic() - started < BACK_SEC
     assert talking.goes_on() < BACK_SEC
 
@@ -159,7 +151,7 @@ def test_generic_stays_generic(network, xdnat):
         w.wait(lambda: problems(xdnat), "it is told", 5)
     finally:
         network.connect("lan", "index", str(BIG_INDEX))
-    w.wait(lambda: is_on(xdnat, "lan"), "attached", BACK_SEC)
+    w.wait(lambda: xdnat.is_on("lan"), "attached", BACK_SEC)
     assert "xdpgeneric" in router.ip("link", "show", "lan")
 
 
@@ -182,7 +174,7 @@ def test_gone_for_good(network, xdnat, extra, options):
     w.wait(lambda: problems(xdnat), "it is told", 5)
     text, = problems(xdnat)
     assert "extra is gone" in text and "xdnat unload extra" in text
-    assert not is_on(xdnat, "extra")
+    assert not xdnat.is_on("extra")
     xdnat("rule", "add", "8080:%s:80" % SERVER)
     xdnat("load", "lan", *options)
     xdnat("unload", "lan")
@@ -191,12 +183,12 @@ def test_gone_for_good(network, xdnat, extra, options):
     extra()
     if options:
         assert "extra: attached again" in xdnat("load", *options).stdout
-        assert len(rows(xdnat, "extra")) == 1
-    w.wait(lambda: is_on(xdnat, "extra"), "it is attached", 5)
+        assert len(xdnat.rows("extra")) == 1
+    w.wait(lambda: xdnat.is_on("extra"), "it is attached", 5)
     network.router.ip("link", "del", "extra")
     w.wait(lambda: problems(xdnat), "it is told again", 5)
     xdnat("unload", "extra")
-    assert not problems(xdnat) and is_on(xdnat, "wan")
+    assert not problems(xdnat) and xdnat.is_on("wan")
     assert [name for name in os.listdir(os.path.dirname(xdnat.pin("x")))
             if name.startswith("link_")] == ["link_%d" % network.router.ifindex("wan")]
 
@@ -207,9 +199,9 @@ def test_renamed(network, native, extra):
     index = network.router.ifindex("extra")
     network.router.ip("link", "set", "extra", "name", "renamed")
     try:
-        w.wait(lambda: is_on(native, "renamed"), "the new name is known", 5)
+        w.wait(lambda: native.is_on("renamed"), "the new name is known", 5)
         extra()
-        assert [one["ifindex"] for one in rows(native, "renamed")] == [index]
+        assert [one["ifindex"] for one in native.rows("renamed")] == [index]
         assert "xdp" not in network.router.ip("link", "show", "extra")
     finally:
         network.router.run("ip", "link", "del", "renamed", check=False)
@@ -226,7 +218,7 @@ def test_index_given_to_a_stranger(network, native, extra):
         w.wait(lambda: "extra is gone" in "".join(problems(native)), "it is told", 5)
         router.ip("link", "set", "stranger", "up")  # announced: the daemon looks
         extra()
-        w.wait(lambda: is_on(native, "extra"), "attached to the right one", 5)
+        w.wait(lambda: native.is_on("extra"), "attached to the right one", 5)
         assert "xdp" not in router.ip("link", "show", "stranger")
         assert index not in [one["ifindex"] for one in native.json("status")["interfaces"]]
     finally:
@@ -242,7 +234,7 @@ def test_moved_to_another_namespace(network, native, extra):
         w.wait(lambda: "extra is gone" in "".join(problems(native)), "it is told", 5)
         w.wait(lambda: "xdp" not in network.server.ip("link", "show", "extra"), "it is off", 5)
         network.server.ip("link", "set", "extra", "netns", network.router.name)
-        w.wait(lambda: is_on(native, "extra"), "it is back", 5)
+        w.wait(lambda: native.is_on("extra"), "it is back", 5)
         assert network.router.ifindex("extra") == extra_index
     finally:
         network.server.run("ip", "link", "del", "extra", check=False)
@@ -291,7 +283,7 @@ def test_foreign_program_in_its_place(network, xdnat, extra, tmp_path):
     assert log.lines[0].startswith("<28>") and "xdnatd[" in log.lines[0]
     os.close(link)
     os.close(program)
-    w.wait(lambda: is_on(xdnat, "extra"), "ours is back", 5)
+    w.wait(lambda: xdnat.is_on("extra"), "ours is back", 5)
     w.wait(lambda: log.count("extra: attached again") == 1, "that is logged", 5)
     router.ip("link", "del", "extra")
     w.wait(lambda: log.count("extra is gone") == 1, "that is logged, too", 5)
@@ -316,6 +308,6 @@ def test_mtu_beyond_what_native_takes(network, xdnat, service):
         network.router.ip("link", "set", "wan", "mtu", "9000")
         try:
             assert talk.ask(sock, b"after") == b"after"
-            assert is_on(xdnat, "wan")
+            assert xdnat.is_on("wan")
         finally:
             network.router.ip("link", "set", "wan", "mtu", "1500")

@@ -188,8 +188,7 @@ def test_errors_when_not_loaded(xdnat):
 def test_errors_quote_any_bytes(native):
     """What was typed need not be UTF-8, JSON must be; a long word is cut short."""
     for word in b"\xff\xfe", "ü".encode() * 1000, b"a" + "ü".encode() * 1000, b"\x1b[31m\n":
-        done = subprocess.run(["nsenter", "--net=" + native.namespace.path, w.XDNAT, "--instance",
-                               native.instance, "--json", "rule", "show", word],
+        done = subprocess.run(native.command("--json", "rule", "show") + [word],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=w.environment)
         assert done.returncode == 4
         check(json.loads(done.stdout.decode()))

@@ -11,39 +11,10 @@ import pytest
 import talk
 import world as w
 from network import ROUTER, SERVER
+from traces import lives, pinned_ids, shape
 
 RULE = "%s:8080:%s:80" % (ROUTER, SERVER)
 UDP_RULE = "%s:5300:%s:53/udp" % (ROUTER, SERVER)
-BPFTOOL = next((path for path in ("/usr/sbin/bpftool", "/usr/local/sbin/bpftool",
-                                  "/usr/bin/bpftool") if os.access(path, os.X_OK)), "bpftool")
-
-
-def pinned_ids(directory):
-    """(kind, id) of every pinned object below, and the maps that programs use."""
-    found = set()
-    for top, _, names in os.walk(directory):
-        found |= {bpf.kind_and_id(os.path.join(top, name)) for name in names}
-    return found
-
-
-def lives(kind, number):
-    return w.run(BPFTOOL, kind, "show", "id", number, check=False).returncode == 0
-
-
-def shape(network):
-    """What of the router must be as before: qdiscs, offloads, XDP, neighbours."""
-    router = network.router
-    links = json.loads(router.ip("-j", "-d", "link", "show"))
-    return {
-        "qdiscs": router.run("tc", "qdisc", "show").stdout,
-        "offloads": [router.run("ethtool", "-k", device).stdout for device in ("wan", "lan")],
-        "xdp": [(link["ifname"], "xdp" in link, link.get("promiscuity")) for link in links],
-        "managed": [line for line in router.ip("neigh", "show").splitlines()
-                    if "managed" in line],
-        "run files": os.path.exists("/run/xdnat/t%d" % os.getpid()),
-        "pins": os.path.exists("/sys/fs/bpf/xdnat/t%d" % os.getpid()),
-        "sysctls": router.run("sysctl", "-a", "--pattern", "forward|rp_filter").stdout,
-    }
 
 
 @pytest.mark.parametrize("mode", ["native", "generic"])

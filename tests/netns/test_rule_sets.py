@@ -178,8 +178,7 @@ def test_rules_file_can_be_read_back(native):
 
 def replace_and_kill(xdnat, text, seconds):
     """Runs `rule replace -`, for so long at most."""
-    command = ["nsenter", "--net=" + xdnat.namespace.path, w.XDNAT, "--instance",
-               xdnat.instance, "--quiet", "rule", "replace", "-"]
+    command = xdnat.command("--quiet", "rule", "replace", "-")
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=w.environment) as process:
         process.stdin.write(text.encode())
         process.stdin.close()

@@ -16,7 +16,7 @@ import talk
 import world as w
 from network import ROUTER, SERVER
 from numbered import Stream
-from test_life import BPFTOOL, lives, pinned_ids, shape
+from traces import lives, pinned_ids, shape
 
 RULE = "%s:8080:%s:80" % (ROUTER, SERVER)
 BULK_RULE = "%s:8081:%s:81" % (ROUTER, SERVER)
@@ -46,7 +46,7 @@ def maps(xdnat):
 
 def used_maps(program):
     """Ids of the maps that a program uses, its constants among them."""
-    return set(json.loads(w.run(BPFTOOL, "-j", "prog", "show", "id", program).stdout)["map_ids"])
+    return set(json.loads(w.run("bpftool", "-j", "prog", "show", "id", program).stdout)["map_ids"])
 
 
 def rows(change, **modes):
@@ -333,12 +333,6 @@ class Transfers:
         return self.done
 
 
-def forwarded(xdnat):
-    """Packets that were counted as forwarded."""
-    return next(row["packets"] for row in xdnat.json("stats")["reasons"]
-                if row["reason"] == "forwarded")
-
-
 @pytest.fixture
 def patient(network):
     """The client waits where its veth is full (Linux 6.16), as with real queues; what
@@ -372,7 +366,7 @@ def test_upgrades_and_restarts_under_load(network, native, service, patient):
             native("load")
             assert native.daemon() not in (None, daemon)
             assert native.json("flow", "list", "proto=udp")["client_port"] == flow["client_port"]
-            before, count = count, forwarded(native)
+            before, count = count, native.forwarded()
             assert count > before
     finally:
         done = transfers.stop()
