@@ -122,7 +122,6 @@ int attach_interface(const struct instance *instance, struct store *store,
 int attach_detach(const struct instance *instance, uint32_t ifindex)
 {
 	char path[PATH_MAX];
-
 	int err;
 
 	pins_link_path(instance, ifindex, path);

@@ -21,7 +21,8 @@ struct store;
 /* -ENOTLOADED with fail() ("xdnat is not loaded …; type: xdnat load IFACE"),
  * -EPERM, or -EBUSY if the pins are of another build or not all there. */
 int store_open(const struct instance *instance, struct store **store);
-/* For unload: what is there of the pins; reading others finds them empty or fails. */
+/* What is there of the pins, for who copes with damage: reading others finds them empty
+ * or fails. 0 or -ENOMEM, and fail()'s message is replaced also if it is 0. */
 int store_open_remains(const struct instance *instance, struct store **store);
 void store_close(struct store *store); /* accepts NULL */
 /* -EBUSY with fail() unless the caller is in the instance's network namespace. */

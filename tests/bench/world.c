@@ -16,7 +16,7 @@
  * hundred days they count one tick of this size. */
 #define HELD_JIFFIES 0x40000000
 
-/* As in user/attach.c. */
+/* As in user/program.c. */
 static const uint32_t life_sec[XDNAT_LIFE_MAX] = {240, 7440, 240, 120, 300};
 
 static int fill_rule(struct bench_bpf *skeleton, uint32_t id, bool is_v6)
