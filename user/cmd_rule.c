@@ -2,15 +2,12 @@
 /*
  * rule list and rule show: looking at rules. cmd_rule_edit.c changes them.
  */
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "addr.h"
 #include "cmd.h"
-#include "fail.h"
 #include "log.h"
 #include "out.h"
 #include "problem.h"

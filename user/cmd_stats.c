@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "cmd.h"
-#include "fail.h"
 #include "out.h"
 #include "reason.h"
 #include "rule_record.h"

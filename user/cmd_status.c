@@ -10,7 +10,6 @@
 
 #include "attach.h"
 #include "cmd.h"
-#include "fail.h"
 #include "interface.h"
 #include "out.h"
 #include "problem.h"

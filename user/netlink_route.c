@@ -2,9 +2,7 @@
 /*
  * Routes: who carries a default route, and where a packet to an address goes.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "addr.h"

@@ -2,11 +2,9 @@
 /*
  * A snapshot of the rules. Prints nothing and changes nothing.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "addr.h"
 #include "fail.h"
 #include "progress.h"
 #include "rule_set.h"

@@ -5,13 +5,11 @@
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
 #include "addr.h"
 #include "clock.h"
-#include "fail.h"
 #include "store_maps.h"
 
 /* A half in the form of both families. */

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "fail.h"
 #include "store_maps.h"
 
 static int compare_interfaces(const void *left, const void *right)

@@ -2,7 +2,6 @@
 /*
  * The store's rules: reading those that hold. store_change.c changes them.
  */
-#include <bpf/bpf.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
