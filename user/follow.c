@@ -16,16 +16,6 @@
 #include "log.h"
 #include "netlink.h"
 
-static const struct netlink_link *find(uint32_t ifindex, const struct netlink_link *links,
-				       size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (links[i].ifindex == ifindex)
-			return &links[i];
-	}
-	return NULL;
-}
-
 /* One of another name that is not ours is a stranger that was given the index. */
 static int follow_one(const struct instance *instance, struct store *store,
 		      struct store_interface *known, const struct netlink_link *link)
@@ -53,7 +43,8 @@ int follow_interfaces(const struct instance *instance, struct store *store)
 	if (!err)
 		err = netlink_links(&links, &link_count);
 	for (size_t i = 0; !err && i < interface_count; i++) {
-		const struct netlink_link *link = find(interfaces[i].ifindex, links, link_count);
+		const struct netlink_link *link =
+			netlink_link_at(interfaces[i].ifindex, links, link_count);
 
 		if (link)
 			err = follow_one(instance, store, &interfaces[i], link);

@@ -143,15 +143,6 @@ int interface_unload(const struct instance *instance, struct store *store, uint3
 	return err;
 }
 
-static const struct netlink_link *find_link(uint32_t ifindex, const struct netlink_link *links,
-					    size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (links[i].ifindex == ifindex)
-			return &links[i];
-	return NULL;
-}
-
 /* What the store says is loaded and what the kernel has; both malloc'd. */
 static int read_both(const struct store *store, struct store_interface **rows, size_t *row_count,
 		     struct netlink_link **links, size_t *link_count)
@@ -159,15 +150,6 @@ static int read_both(const struct store *store, struct store_interface **rows, s
 	int err = store_interfaces(store, rows, row_count);
 
 	return err ? err : netlink_links(links, link_count);
-}
-
-static const struct netlink_link *find_name(const char *name, const struct netlink_link *links,
-					    size_t count)
-{
-	for (size_t i = 0; i < count; i++)
-		if (!strcmp(links[i].name, name))
-			return &links[i];
-	return NULL;
 }
 
 bool interface_is_in_place(const struct instance *instance, const struct store_interface *row)
@@ -182,12 +164,12 @@ static const struct netlink_link *find_heir(const struct instance *instance,
 					    const struct store_interface *row,
 					    const struct netlink_link *links, size_t count)
 {
-	const struct netlink_link *link = find_link(row->ifindex, links, count);
+	const struct netlink_link *link = netlink_link_at(row->ifindex, links, count);
 
 	if (link && (!strcmp(link->name, row->interface.name) ||
 		     attach_is_attached(instance, row->ifindex)))
 		return link;
-	return find_name(row->interface.name, links, count);
+	return netlink_link_named(row->interface.name, links, count);
 }
 
 int interface_attach_again(const struct instance *instance, struct store *store,
@@ -231,7 +213,7 @@ int interface_reattach(const struct instance *instance, struct store *store,
 			log_warning("%s", fail_text());
 			err = 0;
 		} else if (err > 0) {
-			done(find_name(rows[i].interface.name, links, link_count),
+			done(netlink_link_named(rows[i].interface.name, links, link_count),
 			     rows[i].interface.mode, context);
 		}
 	}

@@ -24,6 +24,11 @@ struct netlink_link {
 };
 /* *links is malloc'd. 0 or -errno with fail(). */
 int netlink_links(struct netlink_link **links, size_t *count);
+/* The one with that index, or of that name; NULL if there is none. */
+const struct netlink_link *netlink_link_at(uint32_t ifindex, const struct netlink_link *links,
+					   size_t count);
+const struct netlink_link *netlink_link_named(const char *name, const struct netlink_link *links,
+					      size_t count);
 /* One interface by name; -ENODEV with fail() ("no interface eth7; there are: …"). */
 int netlink_link(const char *name, struct netlink_link *link);
 

@@ -114,6 +114,24 @@ int netlink_links(struct netlink_link **links, size_t *count)
 	return 0;
 }
 
+const struct netlink_link *netlink_link_at(uint32_t ifindex, const struct netlink_link *links,
+					   size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (links[i].ifindex == ifindex)
+			return &links[i];
+	return NULL;
+}
+
+const struct netlink_link *netlink_link_named(const char *name, const struct netlink_link *links,
+					      size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (!strcmp(links[i].name, name))
+			return &links[i];
+	return NULL;
+}
+
 static int no_such_link(const char *name, const struct netlink_link *links, size_t count)
 {
 	char names[NAMES_BYTES] = "";
@@ -133,20 +151,17 @@ int netlink_link(const char *name, struct netlink_link *link)
 {
 	struct netlink_link *links;
 	size_t count;
+	const struct netlink_link *found;
 	int err;
 
 	err = netlink_links(&links, &count);
 	if (err)
 		return err;
-	err = -ENODEV;
-	for (size_t i = 0; i < count && err; i++) {
-		if (strcmp(links[i].name, name))
-			continue;
-		*link = links[i];
-		err = 0;
-	}
-	if (err)
-		no_such_link(name, links, count);
+	found = netlink_link_named(name, links, count);
+	if (found)
+		*link = *found;
+	else
+		err = no_such_link(name, links, count);
 	free(links);
 	return err;
 }
