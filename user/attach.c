@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/if_link.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -69,7 +70,10 @@ static int fail_foreign(const struct netlink_link *link, const struct bpf_prog_i
 static int fail_attach(int err, const struct netlink_link *link, uint8_t mode)
 {
 	const char *name = link->name;
+	char present[IF_NAMESIZE];
 
+	if (!if_indextoname(link->ifindex, present))
+		return fail(-ENODEV, "%s has just gone", name);
 	if (mode == XDNAT_MODE_NATIVE && (err == -EOPNOTSUPP || err == -ENODEV))
 		return fail(
 			-EOPNOTSUPP,
@@ -85,7 +89,7 @@ static int fail_attach(int err, const struct netlink_link *link, uint8_t mode)
 		return fail(-EBUSY,
 			    "another XDP program is on %s; to look at it: bpftool net show dev %s",
 			    name, name);
-	return fail(err, "cannot attach to %s: %s", name, strerror(-err));
+	return fail_kernel(err, "cannot attach to %s", name);
 }
 
 int attach_interface(const struct instance *instance, struct store *store,
@@ -167,7 +171,7 @@ int attach_replace(const struct instance *instance, uint32_t ifindex, int progra
 
 	*before = -1;
 	if (fd < 0)
-		return 0;
+		return fd == -ENOENT || fd == -ENOLINK ? 0 : fd;
 	opts.old_prog_fd = bpf_prog_get_fd_by_id(info.prog_id);
 	err = (int)opts.old_prog_fd < 0 ? (int)opts.old_prog_fd
 					: bpf_link_update(fd, program, &opts);

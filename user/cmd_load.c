@@ -262,13 +262,18 @@ static int upgrade(struct loading *loading)
 	return 0;
 }
 
-static void undo(struct loading *loading)
+/* The cause of it stays the message. */
+static void undo(struct loading *loading, int err)
 {
+	char why[FAIL_TEXT_BYTES];
+
+	snprintf(why, sizeof(why), "%s", fail_text());
 	for (size_t i = 0; i < loading->attached; i++)
 		interface_unload(loading->instance, loading->store, loading->links[i].ifindex);
 	if (loading->is_new)
 		attach_destroy(loading->instance);
 	instance_remove_dirs(loading->instance);
+	fail(err, "%s", why);
 }
 
 static int report(const struct cmd_context *context, const struct loading *loading)
@@ -320,12 +325,14 @@ static int load(struct loading *loading)
 		err = upgrade(loading);
 	if (!err)
 		err = listener_sync(loading->store);
-	if (!err)
-		err = nexthop_sync(loading->store);
+	if (!err && nexthop_sync(loading->store))
+		log_warning("%s", fail_text()); /* the daemon tries again */
 	if (!err && !options.no_daemon)
 		err = instance_start_daemon(loading->instance);
 	if (!err && loading->is_for_all)
 		err = interface_reattach(loading->instance, loading->store, note_again, loading);
+	if (!err && loading->is_for_all)
+		err = listener_sync(loading->store);
 	if (err && loading->is_watched)
 		confirm_cancel(loading->instance);
 	return err;
@@ -357,7 +364,7 @@ int cmd_load(struct cmd_context *context, const char *const *words, size_t count
 	}
 	err = load(&loading);
 	if (err)
-		undo(&loading);
+		undo(&loading, err);
 	else
 		err = report(context, &loading);
 out:

@@ -124,6 +124,9 @@ static int edit_lines(const struct cmd_context *context, bool instead)
 	if (!err)
 		err = tell_counts(context, &edit);
 out:
+	if (err && err != -ENOTLOADED && !edit.is_committed)
+		fail_while(err, "cannot %s the rules, nothing was changed",
+			   instead ? "replace" : "add");
 	rule_edit_end(&edit);
 	free(wanted);
 	return err;
@@ -165,6 +168,17 @@ int cmd_rule_add(struct cmd_context *context, const char *const *words, size_t c
 	return err;
 }
 
+/* Another rule that says the same is no place for this one. */
+static int check_others(const struct rule_edit *edit, const struct store_rule *rule,
+			const struct spec *spec)
+{
+	for (size_t i = 0; i < edit->set.count; i++)
+		if (&edit->set.rules[i] != rule && spec_equal(&edit->set.rules[i].spec, spec))
+			return fail(-EEXIST, "there is a rule %s already that does just that",
+				    spec->name);
+	return 0;
+}
+
 /* One rule that is there. revise() makes of it what is wanted instead, or false: it
  * is to go. */
 static int edit_rule(const struct cmd_context *context, const char *const *words, size_t count,
@@ -185,8 +199,12 @@ static int edit_rule(const struct cmd_context *context, const char *const *words
 	if (err)
 		goto out;
 	edit.gone[rule - edit.set.rules] = true;
+	options.named = rule->id;
 	wanted.spec = rule->spec;
 	stays = revise(&wanted.spec);
+	err = stays ? check_others(&edit, rule, &wanted.spec) : 0;
+	if (err)
+		goto out;
 	err = rule_edit_apply(&edit, &wanted, stays, &options);
 	if (!err)
 		err = tell(context, &edit, edit.change.unchanged ? "unchanged" : change,

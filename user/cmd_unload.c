@@ -26,18 +26,24 @@ const struct opt cmd_unload_options[] = {
 	{},
 };
 
+/* What people call it: it may have been renamed and nobody have followed. */
+static const char *present_name(const struct store_interface *row, char *name)
+{
+	return if_indextoname(row->ifindex, name) ?: row->interface.name;
+}
+
 /* Row of the interface that a word names; -ENOENT tells which there are. */
 static int find_row(const char *name, const struct store_interface *rows, size_t count)
 {
-	char list[256] = "";
+	char list[256] = "", present[IF_NAMESIZE];
 
 	for (size_t i = 0; i < count; i++) {
 		size_t used = strlen(list);
 
-		if (!strcmp(rows[i].interface.name, name))
+		if (!strcmp(present_name(&rows[i], present), name))
 			return i;
 		snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "",
-			 rows[i].interface.name);
+			 present_name(&rows[i], present));
 	}
 	return fail(-ENOENT, "%s is not loaded; loaded are: %s", name, list[0] ? list : "none");
 }
@@ -114,7 +120,8 @@ static int check_netns(struct unloading *unloading)
 	}
 	err = interface_need_netns(unloading->instance, unloading->store);
 	unloading->is_home = !err;
-	if (all && !interface_is_any_attached(unloading->instance, unloading->store))
+	if (err == -EBUSY && all &&
+	    !interface_is_any_attached(unloading->instance, unloading->store))
 		return 0;
 	return err;
 }
@@ -157,7 +164,7 @@ static int unload_row(const struct unloading *unloading, const struct store_inte
 	if (unloading->is_home)
 		err = interface_unload(unloading->instance, unloading->store, row->ifindex);
 	if (err)
-		return fail(err, "cannot detach from %s: %s", name, strerror(-err));
+		return fail_kernel(err, "cannot detach from %s", name);
 	json_array_append_new(unloading->unloaded, json_string(name));
 	if (has_text(unloading))
 		printf("%s: unloaded\n", name);

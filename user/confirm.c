@@ -109,7 +109,7 @@ int confirm_start(const struct instance *instance, unsigned int seconds, bool wh
 		pid = fork();
 	if (pid < 0) {
 		err = -errno;
-		fail(err, "cannot start what would undo the load (%s): %s", path, strerror(-err));
+		fail_kernel(err, "cannot start what would undo the load (%s)", path);
 		unlink(path);
 	}
 	if (!pid) {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static char message[1024];
+static char message[FAIL_TEXT_BYTES];
 
 /* Arguments may point into the message, so it is replaced last. */
 static void __attribute__((format(printf, 1, 0))) remember(const char *format, va_list args)
@@ -39,6 +39,19 @@ int fail_while(int err, const char *format, ...)
 	used = strlen(message);
 	snprintf(message + used, sizeof(message) - used, ": %s", cause);
 	return err;
+}
+
+int fail_kernel(int err, const char *format, ...)
+{
+	va_list args;
+	size_t used;
+
+	va_start(args, format);
+	remember(format, args);
+	va_end(args);
+	used = strlen(message);
+	snprintf(message + used, sizeof(message) - used, ": %s", strerror(-err));
+	return err == -EPERM || err == -EACCES ? err : -EIO;
 }
 
 const char *fail_text(void)

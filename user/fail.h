@@ -9,6 +9,8 @@
 
 #include <errno.h>
 
+#define FAIL_TEXT_BYTES 1024
+
 /* The errno values that have exit codes of their own (DESIGN.md section 4). */
 #define EUSAGE	   EBADRQC  /* 2: the command line is wrong */
 #define ENOTLOADED ENOTCONN /* 3 */
@@ -22,6 +24,9 @@
 int fail(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Puts "what: " before the remembered message; returns err. */
 int fail_while(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* fail() with "WHAT: the kernel's reason". Returns -EPERM or -EACCES if it is that,
+ * else -EIO: a kernel's errno does not mean what ours mean to main. */
+int fail_kernel(int err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The remembered message, "" if there is none. */
 const char *fail_text(void);
 /* The table above; err is 0 or negative. */

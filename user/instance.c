@@ -128,7 +128,7 @@ int instance_need_private(const char *path, mode_t type)
 			return 0;
 		if (errno == EACCES)
 			return instance_fail_permission();
-		return fail(-errno, "cannot look at %s: %s", path, strerror(errno));
+		return fail_kernel(-errno, "cannot look at %s", path);
 	}
 	if ((found.st_mode & S_IFMT) != type)
 		return fail(-EPERM, "%s is not a %s, so xdnat did not make it; type: rm -r %s",
@@ -230,8 +230,7 @@ int instance_need_bpffs(void)
 	if (mount("bpf", XDNAT_BPFFS, "bpf", 0, "mode=0700")) {
 		int err = -errno;
 
-		return fail(err, "cannot mount the BPF file system on %s: %s", XDNAT_BPFFS,
-			    strerror(-err));
+		return fail_kernel(err, "cannot mount the BPF file system on %s", XDNAT_BPFFS);
 	}
 	return 0;
 }
@@ -262,7 +261,7 @@ int instance_make_run_dir(const struct instance *instance)
 		return fail(-EIO, "cannot make %s: there is no /run; type: mkdir -m 755 /run",
 			    instance->run_dir);
 	if (err)
-		return fail(err, "cannot make %s: %s", instance->run_dir, strerror(-err));
+		return fail_kernel(err, "cannot make %s", instance->run_dir);
 	return 0;
 }
 
@@ -277,7 +276,7 @@ static int make_dirs(const struct instance *instance)
 		return err;
 	err = make_dir(XDNAT_PIN_ROOT, pin_parent(instance, parent));
 	if (err)
-		return fail(err, "cannot make %s: %s", parent, strerror(-err));
+		return fail_kernel(err, "cannot make %s", parent);
 	return instance_make_run_dir(instance);
 }
 
@@ -319,7 +318,7 @@ int instance_try_lock(const struct instance *instance)
 	if (descriptor < 0 && errno == ENOENT)
 		return instance_fail_not_loaded(instance);
 	if (descriptor < 0)
-		return fail(-errno, "cannot open %s: %s", parent, strerror(errno));
+		return fail_kernel(-errno, "cannot open %s", parent);
 	if (flock(descriptor, LOCK_EX | LOCK_NB))
 		err = -errno;
 	else if (!is_same(descriptor, parent))
@@ -329,7 +328,7 @@ int instance_try_lock(const struct instance *instance)
 	close(descriptor);
 	if (err == -EWOULDBLOCK)
 		return fail(err, "another command is changing instance %s", instance->name);
-	return fail(err, "cannot lock %s: %s", parent, strerror(-err));
+	return fail_kernel(err, "cannot lock %s", parent);
 }
 
 int instance_lock(const struct instance *instance)

@@ -126,7 +126,7 @@ int instance_become_daemon(const struct instance *instance)
 	err = write_pid(descriptor);
 	if (err) {
 		close(descriptor);
-		return fail(err, "cannot write %s: %s", path, strerror(-err));
+		return fail_kernel(err, "cannot write %s", path);
 	}
 	pid_file = descriptor;
 	return 0;
@@ -293,7 +293,7 @@ int instance_stop_daemon(const struct instance *instance)
 		return 0;
 	process = pidfd_open(pid, 0);
 	if (process < 0 && errno != ESRCH)
-		return fail(-errno, "cannot stop %s (pid %d): %s", PROGRAM, pid, strerror(errno));
+		return fail_kernel(-errno, "cannot stop %s (pid %d)", PROGRAM, pid);
 	if (process >= 0 && instance_daemon(instance) == pid) {
 		err = end_process(process, SIGTERM, STOP_WAIT_MS);
 		if (err == -ETIMEDOUT)
@@ -302,7 +302,7 @@ int instance_stop_daemon(const struct instance *instance)
 	if (process >= 0)
 		close(process);
 	if (err)
-		return fail(err, "cannot stop %s (pid %d): %s", PROGRAM, pid, strerror(-err));
+		return fail_kernel(err, "cannot stop %s (pid %d)", PROGRAM, pid);
 	if (!instance_daemon(instance))
 		unlink(pid_path(instance, path));
 	return 0;
@@ -315,14 +315,14 @@ static int start(const struct instance *instance, const char *program)
 	int err;
 
 	if (pipe2(ends, O_CLOEXEC))
-		return fail(-errno, "cannot make a pipe: %s", strerror(errno));
+		return fail_kernel(-errno, "cannot make a pipe");
 	pid = fork();
 	if (!pid)
 		turn_into_daemon(instance, program, ends[1]);
 	err = pid < 0 ? -errno : 0;
 	close(ends[1]);
 	if (err)
-		fail(err, "cannot start %s: %s", PROGRAM, strerror(-err));
+		fail_kernel(err, "cannot start %s", PROGRAM);
 	else
 		err = await_ready(pid, ends[0]);
 	close(ends[0]);
@@ -340,5 +340,7 @@ int instance_start_daemon(const struct instance *instance)
 	if (pid && runs_program(pid, program))
 		return 0;
 	err = instance_stop_daemon(instance);
-	return err ? err : start(instance, program);
+	if (!err)
+		err = start(instance, program);
+	return err && pid ? fail_while(err, "the daemon of the version before was stopped") : err;
 }

@@ -234,7 +234,7 @@ static const struct store_listener *find(const struct store_listener *listeners,
 struct difference {
 	struct store_listener *wanted, *present;
 	size_t wanted_count, present_count;
-	size_t count; /* listeners to be written or removed */
+	size_t count; /* listeners that are missing, others', or too many */
 };
 
 static bool is_present(const struct difference *difference, const struct store_listener *wanted)
@@ -261,8 +261,11 @@ static int difference_read(const struct store *store, const struct store_rule *r
 				      &difference->wanted_count);
 	listener_world_release(&world);
 	if (!err && difference->wanted_count > LISTENERS_MAX)
-		err = fail(-ENOSPC, "the rules need %zu listeners, there is room for %d",
-			   difference->wanted_count, LISTENERS_MAX);
+		err = fail(
+			-ENOSPC,
+			"the rules need %zu listeners (a rule has one on each address), there is "
+			"room for %d; delete rules, all at once if need be: xdnat rule flush",
+			difference->wanted_count, LISTENERS_MAX);
 	if (!err)
 		err = store_listeners(store, &difference->present, &difference->present_count);
 	if (!err && difference->present_count)
@@ -275,29 +278,15 @@ static int difference_read(const struct store *store, const struct store_rule *r
 	return err;
 }
 
-/* The one listener that differs. */
-static int write_in_place(struct store *store, const struct difference *difference)
-{
-	for (size_t i = 0; i < difference->wanted_count; i++)
-		if (!is_present(difference, &difference->wanted[i]))
-			return store_listener_put(store, &difference->wanted[i]);
-	for (size_t i = 0; i < difference->present_count; i++)
-		if (!is_wanted(difference, &difference->present[i]))
-			return store_listener_remove(store, &difference->present[i].key);
-	return 0;
-}
-
 int listener_prepare(struct store *store, const struct store_rule *rules, size_t count,
 		     bool *is_swap)
 {
 	struct difference difference = {};
 	int err = difference_read(store, rules, count, &difference);
 
-	*is_swap = !err && difference.count > 1;
+	*is_swap = !err && difference.count;
 	if (*is_swap)
 		err = store_listeners_prepare(store, difference.wanted, difference.wanted_count);
-	else if (!err)
-		err = write_in_place(store, &difference);
 	free(difference.wanted);
 	free(difference.present);
 	return err;

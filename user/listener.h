@@ -34,10 +34,10 @@ int listener_expand(const struct store_rule *rules, size_t rule_count,
 		    const struct listener_world *world, struct store_listener **listeners,
 		    size_t *count);
 
-/* Makes the listeners those of rules: one that differs is written at once; if several
- * do, all are prepared (*is_swap) and come into force with store_change_commit(), so
- * that no packet sees some of the old ones and some of the new. Caller holds the
- * instance's lock and is in its network namespace; the store is settled. */
+/* If the listeners are not those of rules, prepares all of them (*is_swap); they come
+ * into force with store_change_commit(), so that no packet sees some of the old ones and
+ * some of the new. Caller holds the instance's lock and is in its network namespace; the
+ * store is settled. */
 int listener_prepare(struct store *store, const struct store_rule *rules, size_t count,
 		     bool *is_swap);
 /* The same for the rules that hold, addresses having changed, and commits. */

@@ -256,38 +256,8 @@ static int manage_one(struct store *store, const struct netlink_hop *hop)
 	return err;
 }
 
-static int await(const struct netlink_hop *hop, int timeout_ms)
+int nexthop_ask(struct store *store, const struct xdnat_addr *target)
 {
-	const struct timespec pause = {.tv_nsec = RESOLVE_POLL_MS * 1000000L};
-	enum netlink_neighbour_state state;
-	int err;
-
-	for (int waited = 0;; waited += RESOLVE_POLL_MS) {
-		err = netlink_neighbour_state(hop, &state);
-		if (err || state != NETLINK_NEIGHBOUR_NONE)
-			return err;
-		if (waited >= timeout_ms)
-			return -ETIMEDOUT;
-		nanosleep(&pause, NULL);
-	}
-}
-
-static int nobody_answers(const struct xdnat_addr *target, const struct netlink_hop *hop,
-			  const char *interface)
-{
-	char target_text[ADDR_TEXT_BYTES], next_text[ADDR_TEXT_BYTES];
-
-	addr_format(target, false, target_text);
-	if (addr_equal(target, &hop->next))
-		return fail(-ETIMEDOUT, "%s does not answer on %s (no MAC address)", target_text,
-			    interface);
-	return fail(-ETIMEDOUT, "the gateway %s towards %s does not answer on %s (no MAC address)",
-		    addr_format(&hop->next, false, next_text), target_text, interface);
-}
-
-int nexthop_resolve(struct store *store, const struct xdnat_addr *target, int timeout_ms)
-{
-	char interface[XDNAT_IFNAME_BYTES] = "?";
 	struct netlink_link *links = NULL;
 	size_t count = 0;
 	struct netlink_hop hop;
@@ -296,18 +266,29 @@ int nexthop_resolve(struct store *store, const struct xdnat_addr *target, int ti
 	err = netlink_route(target, &hop);
 	if (!err)
 		err = netlink_links(&links, &count);
-	if (err || !has_neighbours(hop.ifindex, links, count))
-		goto out;
-	for (size_t i = 0; i < count; i++) {
-		if (links[i].ifindex == hop.ifindex)
-			strcpy(interface, links[i].name);
-	}
-	err = manage_one(store, &hop);
-	if (!err)
-		err = await(&hop, timeout_ms);
-	if (err == -ETIMEDOUT)
-		nobody_answers(target, &hop, interface);
-out:
+	if (!err && has_neighbours(hop.ifindex, links, count))
+		err = manage_one(store, &hop);
 	free(links);
 	return err;
+}
+
+static bool is_answered(const struct xdnat_addr *target)
+{
+	enum netlink_neighbour_state state;
+	struct netlink_hop hop;
+
+	return netlink_route(target, &hop) || netlink_neighbour_state(&hop, &state) ||
+	       state != NETLINK_NEIGHBOUR_NONE;
+}
+
+void nexthop_await(const struct xdnat_addr *targets, size_t count, int timeout_ms)
+{
+	const struct timespec pause = {.tv_nsec = RESOLVE_POLL_MS * 1000000L};
+
+	for (int waited = 0; count && waited < timeout_ms; waited += RESOLVE_POLL_MS) {
+		while (count && is_answered(&targets[count - 1]))
+			count--;
+		if (count)
+			nanosleep(&pause, NULL);
+	}
 }

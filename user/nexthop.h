@@ -9,9 +9,11 @@
 #include "netlink.h"
 #include "store.h"
 
-/* Makes the target's next hop resolved and waits up to timeout_ms for it.
- * 0, -EHOSTUNREACH (no route) or -ETIMEDOUT (nobody answers), with fail(). */
-int nexthop_resolve(struct store *store, const struct xdnat_addr *target, int timeout_ms);
+/* Has the target's next hop resolved, and kept so. 0, or -EHOSTUNREACH (no route) or
+ * another -errno with fail(). */
+int nexthop_ask(struct store *store, const struct xdnat_addr *target);
+/* Waits until the next hops have answered (or there is no way to them). */
+void nexthop_await(const struct xdnat_addr *targets, size_t count, int timeout_ms);
 /* One round: manages what rules and answered flows need, at most
  * XDNAT_NEIGHBOURS_MAX, lets go of what nobody needs any more. */
 int nexthop_sync(struct store *store);

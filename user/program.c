@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,8 +210,7 @@ static int pin_instance(const struct instance *instance, const struct programs *
 	if (!err)
 		return 0;
 	pins_remove(dir);
-	return fail(err, "cannot pin maps and programs at %s: %s", instance->pin_dir,
-		    strerror(-err));
+	return fail_kernel(err, "cannot pin maps and programs at %s", instance->pin_dir);
 }
 
 /* The programs and maps with room for config->flows flows, config written. */
@@ -227,7 +227,7 @@ static int load_new(struct programs *programs, const struct xdnat_config *config
 		return err;
 	err = bpf_map__update_elem(skeleton->maps.xdnat_config, &zero, sizeof(zero), config,
 				   sizeof(*config), BPF_ANY);
-	return err ? fail(err, "cannot write the configuration map: %s", strerror(-err)) : 0;
+	return err ? fail_kernel(err, "cannot write the configuration map") : 0;
 }
 
 int program_create(const struct instance *instance, uint32_t flows)
@@ -266,7 +266,7 @@ static int reuse_map(const struct instance *instance, struct bpf_map *map)
 		return fd;
 	err = bpf_map__reuse_fd(map, fd);
 	close(fd);
-	return err ? fail(err, "cannot use the pinned %s: %s", pin.name, strerror(-err)) : 0;
+	return err ? fail_kernel(err, "cannot use the pinned %s", pin.name) : 0;
 }
 
 int program_reuse_maps(const struct instance *instance, struct bpf_object *object)
@@ -335,21 +335,32 @@ int program_pin_beside(const struct instance *instance, const struct programs *p
 	if (!err)
 		return 0;
 	program_discard_beside(instance, programs);
-	return fail(err, "cannot pin programs at %s: %s", instance->pin_dir, strerror(-err));
+	return fail_kernel(err, "cannot pin programs at %s", instance->pin_dir);
 }
 
-int program_replace_pins(const struct instance *instance, const struct programs *programs)
+/* Swaps the pins of the programs before last: a second time undoes the first. */
+static int exchange_pins(const struct instance *instance, const struct programs *programs,
+			 const struct bpf_program *last)
 {
 	char from[PATH_MAX], to[PATH_MAX];
 	struct bpf_program *program = NULL;
 
-	while ((program = next_program(programs, program))) {
+	while ((program = next_program(programs, program)) && program != last) {
 		const char *name = bpf_program__name(program);
 
 		snprintf(from, sizeof(from), "%s/" BESIDE "%s", instance->pin_dir, name);
 		snprintf(to, sizeof(to), "%s/%s", instance->pin_dir, name);
-		if (rename(from, to))
-			return fail(-errno, "cannot replace %s: %s", to, strerror(errno));
+		if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE))
+			continue;
+		fail_kernel(-errno, "cannot replace %s", to);
+		if (!last)
+			exchange_pins(instance, programs, program);
+		return -EIO;
 	}
 	return 0;
+}
+
+int program_replace_pins(const struct instance *instance, const struct programs *programs)
+{
+	return exchange_pins(instance, programs, NULL);
 }

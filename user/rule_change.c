@@ -81,10 +81,15 @@ static int fail_twice(const struct rule_wanted *wanted, const struct rule_wanted
 		wanted->line);
 }
 
-static void add(struct plan *plan, const struct spec *spec, uint32_t id)
+/* present: the rule of that listener which goes, or NULL. */
+static void add(struct plan *plan, const struct spec *spec, const struct store_rule *present)
 {
-	plan->change->added[plan->change->added_count++] =
-		(struct store_rule){.id = id, .spec = *spec};
+	struct rule_change *change = plan->change;
+	bool is_same = present && spec_same_target(&present->spec, spec);
+
+	change->was_enabled[change->added_count] = is_same && present->spec.enabled;
+	change->added[change->added_count++] =
+		(struct store_rule){.id = is_same ? present->id : 0, .spec = *spec};
 }
 
 /* The next wanted rule beside the one of that listener which is there. */
@@ -105,8 +110,7 @@ static int plan_one(struct plan *plan, const struct rule_wanted *wanted)
 	if (present && !plan->gone[at])
 		return fail_taken(wanted, &present->spec);
 	plan->change->changed += present != NULL;
-	add(plan, &wanted->spec,
-	    present && spec_same_target(&present->spec, &wanted->spec) ? present->id : 0);
+	add(plan, &wanted->spec, present);
 	return 0;
 }
 
@@ -175,7 +179,7 @@ static int plan_names(struct plan *plan)
 		if (!strcmp(plan->names[i - 1], plan->names[i]))
 			return fail_name(plan, plan->names[i]);
 	if (count > XDNAT_RULES_MAX)
-		return fail(-ENOSPC, "that would be %zu rules; there can be %u", count,
+		return fail(-EINVAL, "that would be %zu rules; there can be %u", count,
 			    XDNAT_RULES_MAX);
 	return 0;
 }
@@ -189,8 +193,9 @@ static int plan_alloc(struct plan *plan, size_t count)
 	plan->names = calloc(present + count + 1, sizeof(*plan->names));
 	plan->change->added = calloc(count + 1, sizeof(*plan->change->added));
 	plan->change->removed = calloc(present + 1, sizeof(*plan->change->removed));
-	if (plan->order && plan->gone && plan->names && plan->change->added &&
-	    plan->change->removed)
+	plan->change->was_enabled = calloc(count + 1, sizeof(*plan->change->was_enabled));
+	if (plan->change->was_enabled && plan->order && plan->gone && plan->names &&
+	    plan->change->added && plan->change->removed)
 		return 0;
 	return fail(-ENOMEM, "no memory for %zu rules", present + count);
 }
@@ -221,6 +226,7 @@ void rule_change_free(struct rule_change *change)
 {
 	free(change->removed);
 	free(change->added);
+	free(change->was_enabled);
 }
 
 static int compare_keys(const void *left, const void *right)
@@ -294,7 +300,7 @@ int rule_change_refresh(const struct instance *instance, struct store *store)
 
 int rule_change_refresh_after(const struct instance *instance, struct store *store, int err)
 {
-	char why[512];
+	char why[FAIL_TEXT_BYTES];
 
 	snprintf(why, sizeof(why), "%s", fail_text());
 	if (rule_change_refresh(instance, store))

@@ -21,8 +21,9 @@ struct rule_change {
 	 * before, but of the same listener and target, is removed and added under its id. */
 	struct store_rule *added;
 	size_t added_count;
-	size_t changed;	  /* of the added ones: their listener had another rule */
-	size_t unchanged; /* wanted and already there */
+	bool *was_enabled; /* as added: the rule was in force under its id, and is changed */
+	size_t changed;	   /* of the added ones: their listener had another rule */
+	size_t unchanged;  /* wanted and already there */
 };
 
 /* gone: as set->rules, those that are to go unless they are wanted. change is {}

@@ -6,7 +6,6 @@
 #include <search.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "fail.h"
@@ -50,21 +49,19 @@ int rule_edit_begin(const struct instance *instance, struct rule_edit *edit)
 	return edit->gone ? 0 : fail(-ENOMEM, "no memory for %zu rules", edit->set.count);
 }
 
+static void release(struct rule_edit *edit)
+{
+	if (edit->lock >= 0)
+		close(edit->lock);
+	edit->lock = -1;
+}
+
 void rule_edit_end(struct rule_edit *edit)
 {
 	rule_change_free(&edit->change);
 	free(edit->gone);
 	rule_set_close(edit->store, &edit->set);
-	if (edit->lock >= 0)
-		close(edit->lock);
-}
-
-static bool is_in_force(const struct rule_edit *edit, const struct store_rule *added)
-{
-	for (size_t i = 0; added->id && i < edit->change.removed_count; i++)
-		if (edit->change.removed[i].id == added->id)
-			return edit->change.removed[i].spec.enabled;
-	return false;
+	release(edit);
 }
 
 /* What forbids a new rule, other rules apart. */
@@ -93,7 +90,7 @@ static int check_all(const struct rule_edit *edit, bool force)
 	int err = 0;
 
 	for (size_t i = 0; !err && i < change->added_count; i++)
-		if (!is_in_force(edit, &change->added[i]))
+		if (!change->was_enabled[i])
 			err = check_new(&change->added[i].spec, force);
 	return err;
 }
@@ -118,28 +115,14 @@ static size_t list_targets(const struct rule_change *change, struct xdnat_addr *
 	return count;
 }
 
-static int64_t now_ms(void)
+/* The first packet should find its next hop: all are asked for. Of more targets the
+ * daemon sees to it. */
+static void ask_for(const struct rule_edit *edit, const struct xdnat_addr *targets, size_t count)
 {
-	struct timespec now;
+	for (size_t i = 0; i < count; i++) {
+		int err = nexthop_ask(edit->store, &targets[i]);
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* The first packet should find its next hop: all are asked for, then awaited. Of more
- * targets the daemon sees to it. */
-static void resolve(const struct rule_edit *edit)
-{
-	struct xdnat_addr targets[RULES_JUDGED];
-	size_t count = list_targets(&edit->change, targets);
-	int64_t end_ms = now_ms() + RESOLVE_MS;
-
-	for (size_t i = 0; i < 2 * count; i++) {
-		int64_t left_ms = i < count ? 0 : end_ms - now_ms();
-		int err = nexthop_resolve(edit->store, &targets[i % count],
-					  left_ms > 0 ? left_ms : 0);
-
-		if (err && err != -EHOSTUNREACH && err != -ETIMEDOUT)
+		if (err && err != -EHOSTUNREACH)
 			log_warning("cannot resolve the target's next hop: %s", fail_text());
 	}
 }
@@ -169,7 +152,7 @@ static void warn(const struct rule_edit *edit)
 	for (i = 0; i < change->added_count && i < RULES_JUDGED; i++) {
 		if (!change->added[i].spec.enabled)
 			continue;
-		if (!is_in_force(edit, &change->added[i]))
+		if (!change->was_enabled[i])
 			warn_of_service(&change->added[i].spec);
 		problem_of_rule(&view, &change->added[i], problems);
 	}
@@ -190,40 +173,51 @@ static int compare_words(const void *left, const void *right)
 	return (*l > *r) - (*l < *r);
 }
 
-static int kill_flows(struct rule_edit *edit)
+static int kill_flows(struct rule_edit *edit, uint32_t named)
 {
 	const struct rule_change *change = &edit->change;
 	uint32_t *ids = calloc(change->removed_count + 1, sizeof(*ids));
+	size_t count = 0;
 	int err;
 
 	if (!ids)
 		return fail(-ENOMEM, "no memory");
 	for (size_t i = 0; i < change->removed_count; i++)
-		ids[i] = change->removed[i].id;
-	qsort(ids, change->removed_count, sizeof(*ids), compare_words);
-	err = flow_end_of_rules(edit->store, ids, change->removed_count, &edit->ended);
+		ids[count++] = change->removed[i].id;
+	if (named && !lfind(&named, ids, &count, sizeof(*ids), compare_words))
+		ids[count++] = named;
+	qsort(ids, count, sizeof(*ids), compare_words);
+	err = flow_end_of_rules(edit->store, ids, count, &edit->ended);
 	free(ids);
-	return err ? fail_while(err, "the rules have changed, but their flows could not be ended")
+	return err ? fail_while(err, "the rules have changed, but not all of their flows could be "
+				     "ended")
 		   : 0;
 }
 
 int rule_edit_apply(struct rule_edit *edit, const struct rule_wanted *wanted, size_t count,
 		    const struct rule_edit_options *options)
 {
+	struct xdnat_addr targets[RULES_JUDGED];
+	size_t target_count = 0;
 	int err;
 
 	progress_begin("changing the rules");
 	err = rule_change_plan(&edit->set, edit->gone, wanted, count, &edit->change);
 	if (!err)
 		err = check_all(edit, options->force);
-	if (!err)
-		resolve(edit);
-	if (!err)
+	if (!err) {
+		target_count = list_targets(&edit->change, targets);
+		ask_for(edit, targets, target_count);
 		err = rule_change_apply(edit->instance, edit->store, &edit->set, &edit->change);
-	if (!err && options->kill_flows && edit->change.removed_count)
-		err = kill_flows(edit);
+		edit->is_committed = !err;
+	}
+	if (!err && options->kill_flows)
+		err = kill_flows(edit, options->named);
 	progress_end();
-	if (!err)
-		warn(edit);
-	return err;
+	if (err)
+		return err;
+	release(edit); /* others need not wait for answers */
+	nexthop_await(targets, target_count, RESOLVE_MS);
+	warn(edit);
+	return 0;
 }

@@ -14,19 +14,22 @@ struct rule_edit {
 	bool *gone;	     /* as set.rules: those that are to go unless they are wanted */
 	struct rule_change change;
 	uint64_t ended; /* flows, if they were to be ended */
+	bool is_committed;
 	int lock;
 };
 
 struct rule_edit_options {
 	bool force;	 /* also the port of the caller's own ssh session */
-	bool kill_flows; /* end the flows of rules that are removed */
+	bool kill_flows; /* end the flows of rules that are removed, and of the named one */
+	uint32_t named;	 /* id of the rule that the command is about; 0: none */
 };
 
 /* Takes the lock and reads the rules. End also after an error. */
 int rule_edit_begin(const struct instance *instance, struct rule_edit *edit);
 void rule_edit_end(struct rule_edit *edit);
-/* Plans, checks, puts in force; warns of what will keep new rules from working. 0, or
- * -errno with fail(), and then nothing has changed. */
+/* Plans, checks, puts in force and lets go of the lock; warns of what will keep new
+ * rules from working. 0, or -errno with fail(); nothing has changed then unless
+ * is_committed: only flows could not be ended. */
 int rule_edit_apply(struct rule_edit *edit, const struct rule_wanted *wanted, size_t count,
 		    const struct rule_edit_options *options);
 

@@ -7,6 +7,8 @@
 
 #include "fail.h"
 
+#define LINE_BYTES 2048 /* more than a rule can take */
+
 static int append(struct rule_wanted **wanted, size_t *count, size_t *room,
 		  const struct rule_wanted *line)
 {
@@ -24,16 +26,33 @@ static int append(struct rule_wanted **wanted, size_t *count, size_t *room,
 	return 0;
 }
 
-/* 1: a rule, 0: none, or -EINVAL. */
-static int parse(char *text, size_t length, struct spec *spec)
+/* The next line without its end, in text. 1, 0 at the end of the file, or -errno. */
+static int read_line(FILE *file, char *text)
 {
-	size_t blanks;
+	size_t length = 0;
+	int c;
+
+	while ((c = getc(file)) != EOF && c != '\n') {
+		if (!c)
+			return fail(-EINVAL, "it holds a NUL byte: this is not text");
+		if (length == LINE_BYTES - 1)
+			return fail(-EINVAL, "it is longer than %d bytes", LINE_BYTES - 1);
+		text[length++] = c;
+	}
+	if (ferror(file))
+		return fail_kernel(-errno, "cannot read the rules");
+	if (length && text[length - 1] == '\r')
+		length--;
+	text[length] = '\0';
+	return length || c != EOF;
+}
+
+/* 1: a rule, 0: none, or -EINVAL. */
+static int parse(const char *text, struct spec *spec)
+{
+	size_t blanks = strspn(text, " \t");
 	int err;
 
-	if (strlen(text) != length)
-		return fail(-EINVAL, "it holds a NUL byte: this is not text");
-	text[strcspn(text, "\r\n")] = '\0';
-	blanks = strspn(text, " \t");
 	if (!text[blanks] || text[blanks] == '#')
 		return 0;
 	err = spec_parse_line(text, spec);
@@ -43,23 +62,20 @@ static int parse(char *text, size_t length, struct spec *spec)
 int rule_lines_read(FILE *file, struct rule_wanted **wanted, size_t *count)
 {
 	struct rule_wanted line = {};
-	size_t room = 0, bytes = 0;
-	char *text = NULL;
-	ssize_t length;
-	int err = 0;
+	char text[LINE_BYTES];
+	size_t room = 0;
+	int result;
 
 	*wanted = NULL;
 	*count = 0;
-	while (err >= 0 && (length = getline(&text, &bytes, file)) >= 0) {
+	while ((result = read_line(file, text))) {
 		line.line++;
-		err = parse(text, length, &line.spec);
-		if (err > 0)
-			err = append(wanted, count, &room, &line);
-		if (err < 0)
-			fail_while(err, "line %u", line.line);
+		if (result > 0)
+			result = parse(text, &line.spec);
+		if (result > 0)
+			result = append(wanted, count, &room, &line);
+		if (result < 0)
+			return fail_while(result, "line %u", line.line);
 	}
-	if (err >= 0 && ferror(file))
-		err = fail(-EIO, "cannot read the rules: %s", strerror(errno));
-	free(text);
-	return err < 0 ? err : 0;
+	return 0;
 }

@@ -157,7 +157,7 @@ static int complete_reply(const struct selftest *test, const struct conversation
 		return fail(-EIO, "%s: no half was made for the answers", row->name);
 	set_hop(test, half_of(&stored, row->is_v6), &row->answer_out, OUT_IFINDEX);
 	err = bpf_map_update_elem(test->flows[row->is_v6], &key, &stored, BPF_EXIST);
-	return err ? fail(err, "cannot write a flow: %s", strerror(-err)) : 0;
+	return err ? fail_kernel(err, "cannot write a flow") : 0;
 }
 
 static int compare(const char *name, const struct golden *want, const uint8_t *got, uint32_t length)
@@ -180,7 +180,7 @@ static int send_packet(const struct selftest *test, const char *name, const stru
 	int err = bpf_prog_test_run_opts(test->program, &opts);
 
 	if (err)
-		return fail(err, "%s: cannot run the program: %s", name, strerror(-err));
+		return fail_kernel(err, "%s: cannot run the program", name);
 	if (opts.retval != action)
 		return fail(-EIO, "%s: XDP action %u, not %u", name, opts.retval, action);
 	return compare(name, want, out, opts.data_size_out);
@@ -206,7 +206,7 @@ static int hold_conversation(const struct selftest *test, const struct conversat
 	int err = put_original(test, row);
 
 	if (err)
-		return fail(err, "%s: cannot write a flow: %s", row->name, strerror(-err));
+		return fail_kernel(err, "%s: cannot write a flow", row->name);
 	err = send_request(test, row);
 	if (!err)
 		err = complete_reply(test, row);
@@ -232,7 +232,7 @@ static int count(const struct selftest *test, uint32_t reason, uint64_t *packets
 	for (int cpu = 0; !err && cpu < cpus; cpu++)
 		*packets += each[cpu].packets;
 	free(each);
-	return err ? fail(err, "cannot read counters: %s", strerror(-err)) : 0;
+	return err ? fail_kernel(err, "cannot read counters") : 0;
 }
 
 static int send_single(const struct selftest *test, const struct single *row)
@@ -269,10 +269,11 @@ int selftest_run(const struct bpf_object *object, int clock)
 	test.program = bpf_program__fd(bpf_object__find_program_by_name(object, "xdnat_xdp"));
 	test.flows[false] = map_fd(&test, "xdnat_flows4");
 	test.flows[true] = map_fd(&test, "xdnat_flows6");
-	test.until = now.jiffies + FAR_JIFFIES;
-	if (!err)
+	if (!err) {
+		test.until = now.jiffies + FAR_JIFFIES;
 		err = fill_maps(&test);
+	}
 	if (err)
-		return fail(err, "cannot prepare the self-test: %s", strerror(-err));
+		return fail_kernel(err, "cannot prepare the self-test");
 	return run(&test);
 }

@@ -4,7 +4,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,17 +32,6 @@ static const struct store_pin program_table[STORE_PROGRAMS] = {
 	[STORE_CLOCK] = {.name = "xdnat_clock", .type = BPF_PROG_TYPE_SYSCALL},
 };
 
-int store_fail(int err, const char *what, ...)
-{
-	char text[PATH_MAX];
-	va_list args;
-
-	va_start(args, what);
-	vsnprintf(text, sizeof(text), what, args);
-	va_end(args);
-	return fail(err == -EPERM || err == -EACCES ? err : -EIO, "%s: %s", text, strerror(-err));
-}
-
 /* whole: stops at the first that is not there. */
 static int open_all(const struct instance *instance, struct store *store, bool whole)
 {
@@ -69,7 +57,7 @@ static int check_flow_tables(const struct instance *instance, const struct store
 		int err = bpf_obj_get_info_by_fd(store->maps[map], &info, &length);
 
 		if (err)
-			return store_fail(err, "cannot look at %s", map_table[map].name);
+			return fail_kernel(err, "cannot look at %s", map_table[map].name);
 		if (!info.max_entries || info.max_entries != 2 * store->config.flows)
 			return store_pin_fail_foreign(instance, &map_table[map]);
 	}
@@ -160,7 +148,11 @@ uint64_t store_netns_cookie(void)
 
 int store_need_netns(const struct store *store)
 {
-	if (store->config.netns_cookie == store_netns_cookie())
+	uint64_t cookie = store_netns_cookie();
+
+	if (!cookie)
+		return fail_kernel(-errno, "cannot ask which network namespace this is");
+	if (store->config.netns_cookie == cookie)
 		return 0;
 	return fail(-EBUSY, "this instance was loaded in another network namespace; type: "
 			    "nsenter --net=/run/netns/NAME xdnat ...");
@@ -192,7 +184,7 @@ int store_map_each(int map, struct store_entry_sizes sizes,
 		}
 		ended = err == -ENOENT;
 		if (err)
-			err = ended ? 0 : store_fail(err, "cannot read a map");
+			err = ended ? 0 : fail_kernel(err, "cannot read a map");
 		for (uint32_t i = 0; !err && i < read; i++)
 			err = each((char *)keys + (size_t)i * sizes.key_bytes,
 				   (char *)values + (size_t)i * sizes.value_bytes, context);
@@ -243,7 +235,7 @@ int store_map_write(int map, const void *keys, const void *values, size_t count)
 
 	if (err == -E2BIG)
 		return fail(-ENOSPC, "there is no room for so many rules");
-	return err ? store_fail(err, "cannot write a map") : 0;
+	return err ? fail_kernel(err, "cannot write a map") : 0;
 }
 
 int store_map_delete(int map, const struct store_stale *stale)
@@ -255,7 +247,7 @@ int store_map_delete(int map, const struct store_stale *stale)
 		if (err == -ENOENT)
 			err = 0;
 	}
-	return err ? store_fail(err, "cannot remove what is left of a rule") : 0;
+	return err ? fail_kernel(err, "cannot remove what is left of a rule") : 0;
 }
 
 int store_config(const struct store *store, struct xdnat_config *config)
@@ -264,7 +256,7 @@ int store_config(const struct store *store, struct xdnat_config *config)
 	int err = bpf_map_lookup_elem(store->maps[STORE_CONFIG], &zero, config);
 
 	if (err)
-		return store_fail(err, "cannot read xdnat_config");
+		return fail_kernel(err, "cannot read xdnat_config");
 	if (config->abi != XDNAT_ABI)
 		return fail(-EBUSY,
 			    "the loaded xdnat speaks ABI %u, this one %u; type: xdnat unload --all",
@@ -277,7 +269,7 @@ int store_config_write(struct store *store, const struct xdnat_config *config)
 	uint32_t zero = 0;
 	int err = bpf_map_update_elem(store->maps[STORE_CONFIG], &zero, config, BPF_EXIST);
 
-	return err ? store_fail(err, "cannot write xdnat_config") : 0;
+	return err ? fail_kernel(err, "cannot write xdnat_config") : 0;
 }
 
 int store_counters(const struct store *store, struct xdnat_counter *counters)
@@ -297,7 +289,7 @@ int store_counters(const struct store *store, struct xdnat_counter *counters)
 		}
 	}
 	free(each);
-	return err ? store_fail(err, "cannot read xdnat_stats") : 0;
+	return err ? fail_kernel(err, "cannot read xdnat_stats") : 0;
 }
 
 static uint64_t map_bytes(int map)

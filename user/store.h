@@ -67,8 +67,6 @@ struct store_listener {
 	uint32_t rule;
 };
 int store_listeners(const struct store *store, struct store_listener **listeners, size_t *count);
-int store_listener_put(struct store *store, const struct store_listener *listener);
-int store_listener_remove(struct store *store, const struct xdnat_listener *key);
 /* Fills the other set, which is empty, for store_change_commit(). */
 int store_listeners_prepare(struct store *store, const struct store_listener *listeners,
 			    size_t count);

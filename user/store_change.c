@@ -43,6 +43,10 @@ static int take_ids(struct store *store, struct store_rule *rules, size_t count,
 
 	if (err)
 		return err;
+	if (config.next_id > UINT32_MAX - 2 * count)
+		return fail(-ENOSPC,
+			    "this instance has used up its rule numbers; type: xdnat unload "
+			    "--all, and load it anew");
 	*generation = config.generation;
 	for (size_t i = 0; i < count; i++) {
 		rules[i].key = config.next_id++;
@@ -96,7 +100,7 @@ static int write_specs(struct store *store, const struct store_rule *rules, size
 
 int store_change_add(struct store *store, struct store_rule *rules, size_t count)
 {
-	uint32_t generation, first_id;
+	uint32_t generation = 0, first_id;
 	struct xdnat_config config;
 	int err = store_config(store, &config);
 
@@ -229,7 +233,7 @@ static int unmark(struct store *store, const struct store_stale *marked)
 			err = bpf_map_update_elem(store->maps[STORE_SPECS], &keys[i], &spec,
 						  BPF_EXIST);
 	}
-	return err ? store_fail(err, "cannot write a rule") : 0;
+	return err ? fail_kernel(err, "cannot write a rule") : 0;
 }
 
 static int remove_leftovers(struct store *store, const struct leftovers *leftovers)

@@ -10,6 +10,7 @@
 
 #include "addr.h"
 #include "clock.h"
+#include "fail.h"
 #include "store_maps.h"
 
 /* A half in the form of both families. */
@@ -196,7 +197,7 @@ int store_flows_each(const struct store *store,
 	int err = clock_read(store->programs[STORE_CLOCK], &clock);
 
 	if (err)
-		return store_fail(err, "cannot read the datapath's clock");
+		return fail_kernel(err, "cannot read the datapath's clock");
 	walk.jiffies = clock.jiffies;
 	err = store_map_each(store->maps[STORE_FLOWS4], sizes4, visit4, &walk);
 	if (!err)
@@ -214,5 +215,5 @@ int store_flow_end(const struct store *store, const struct store_flow *flow, boo
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &request, .ctx_size_in = sizeof(request));
 	int err = bpf_prog_test_run_opts(store->programs[STORE_FLOW_END], &opts);
 
-	return err ? store_fail(err, "cannot end a flow") : (int)request.ended;
+	return err ? fail_kernel(err, "cannot end a flow") : (int)request.ended;
 }

@@ -42,51 +42,23 @@ static size_t keep_set(struct store_listener *listeners, size_t count, uint8_t s
 
 int store_listeners(const struct store *store, struct store_listener **listeners, size_t *count)
 {
-	struct xdnat_config before, after;
-	int err;
+	struct xdnat_config config;
+	int err, tries = 0;
 
 	*listeners = NULL;
 	*count = 0;
 	do {
 		free(*listeners);
 		*listeners = NULL;
-		err = store_config(store, &before);
+		err = store_config(store, &config);
 		if (!err)
 			err = read_all(store, listeners, count);
 		if (!err)
-			err = store_config(store, &after);
-	} while (!err && before.active_set != after.active_set);
+			err = store_read_again(store, config.generation, ++tries);
+	} while (err > 0);
 	if (!err)
-		*count = keep_set(*listeners, *count, before.active_set);
+		*count = keep_set(*listeners, *count, config.active_set);
 	return err;
-}
-
-int store_listener_put(struct store *store, const struct store_listener *listener)
-{
-	struct xdnat_listener key = listener->key;
-	struct xdnat_config config;
-	int err = store_config(store, &config);
-
-	if (err)
-		return err;
-	key.set = config.active_set;
-	err = bpf_map_update_elem(store->maps[STORE_LISTENERS], &key, &listener->rule, BPF_ANY);
-	if (err == -E2BIG)
-		return fail(-ENOSPC, "no room for more listeners (%u)", XDNAT_LISTENERS_MAX);
-	return err ? store_fail(err, "cannot write a listener") : 0;
-}
-
-int store_listener_remove(struct store *store, const struct xdnat_listener *key)
-{
-	struct xdnat_listener active = *key;
-	struct xdnat_config config;
-	int err = store_config(store, &config);
-
-	if (err)
-		return err;
-	active.set = config.active_set;
-	err = bpf_map_delete_elem(store->maps[STORE_LISTENERS], &active);
-	return err && err != -ENOENT ? store_fail(err, "cannot remove a listener") : 0;
 }
 
 int store_listeners_prepare(struct store *store, const struct store_listener *listeners,

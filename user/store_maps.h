@@ -99,14 +99,14 @@ struct store_rule_maps {
 };
 int store_rule_maps_read(const struct store *store, struct store_rule_maps *maps);
 void store_rule_maps_free(struct store_rule_maps *maps); /* accepts {} */
+/* After a reading that began at generation, for the tries-th time: 0 if nothing has
+ * changed meanwhile, 1: read again, or -errno. */
+int store_read_again(const struct store *store, uint32_t generation, int tries);
 bool store_spec_holds(const struct xdnat_spec *spec, uint32_t generation);
 /* Listeners of the set that is not in force. */
 int store_listeners_stale(const struct store *store, const struct xdnat_config *config,
 			  struct store_stale *stale);
 
-/* fail() with "WHAT: the kernel's reason". Returns -EPERM or -EACCES if it is that,
- * else -EIO: a kernel's errno does not mean what ours mean to main. */
-int store_fail(int err, const char *what, ...) __attribute__((format(printf, 2, 3)));
 int store_config_write(struct store *store, const struct xdnat_config *config);
 
 #endif

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fail.h"
 #include "store_maps.h"
 
 static int compare_interfaces(const void *left, const void *right)
@@ -37,7 +38,7 @@ int store_interface_put(struct store *store, const struct store_interface *inter
 	int err = bpf_map_update_elem(store->maps[STORE_INTERFACES], &interface->ifindex,
 				      &interface->interface, BPF_ANY);
 
-	return err ? store_fail(err, "cannot write interface %s", interface->interface.name) : 0;
+	return err ? fail_kernel(err, "cannot write interface %s", interface->interface.name) : 0;
 }
 
 int store_interface_remove(struct store *store, uint32_t ifindex)

@@ -25,7 +25,7 @@ int store_pin_fail_open(const struct instance *instance, const char *name, int e
 			    instance->name, instance->pin_dir, name);
 	if (err == -ENOENT || err == -ENOTDIR)
 		return instance_fail_not_loaded(instance);
-	return store_fail(err, "cannot open %s/%s", instance->pin_dir, name);
+	return fail_kernel(err, "cannot open %s/%s", instance->pin_dir, name);
 }
 
 int store_pin_fail_foreign(const struct instance *instance, const struct store_pin *pin)
@@ -86,7 +86,7 @@ static int keep_or_close(const struct instance *instance, const struct store_pin
 	close(fd);
 	if (err == -ESTALE)
 		return store_pin_fail_foreign(instance, pin);
-	return store_fail(err, "cannot look at %s/%s", instance->pin_dir, pin->name);
+	return fail_kernel(err, "cannot look at %s/%s", instance->pin_dir, pin->name);
 }
 
 int store_pin_map(const struct instance *instance, const struct store_pin *pin)

@@ -9,6 +9,9 @@
 #include "fail.h"
 #include "store_maps.h"
 
+/* Each takes a few milliseconds, a change some twenty. */
+#define READ_TRIES 100
+
 static int compare_rules(const void *left, const void *right)
 {
 	const struct store_rule *l = left, *r = right;
@@ -138,25 +141,37 @@ static int make_rules(struct store_known *known, const struct store_rule_maps *m
 	return 0;
 }
 
+int store_read_again(const struct store *store, uint32_t generation, int tries)
+{
+	struct xdnat_config config;
+	int err = store_config(store, &config);
+
+	if (err || config.generation == generation)
+		return err;
+	return tries < READ_TRIES ? 1
+				  : fail(-EBUSY, "the rules change faster than they can be "
+						 "read; try again");
+}
+
 /* What holds at one generation is all there while that is the present one. */
 int store_rules(const struct store *store, struct store_rule **rules, size_t *count)
 {
 	struct store_rule_maps maps = {};
-	struct xdnat_config before, after;
-	int err;
+	struct xdnat_config config;
+	int err, tries = 0;
 
 	*rules = NULL;
 	*count = 0;
 	do {
 		store_rule_maps_free(&maps);
-		err = store_config(store, &before);
+		err = store_config(store, &config);
 		if (!err)
 			err = store_rule_maps_read(store, &maps);
 		if (!err)
-			err = store_config(store, &after);
-	} while (!err && before.generation != after.generation);
+			err = store_read_again(store, config.generation, ++tries);
+	} while (err > 0);
 	if (!err)
-		err = make_rules(store->known, &maps, before.generation, rules, count);
+		err = make_rules(store->known, &maps, config.generation, rules, count);
 	store_rule_maps_free(&maps);
 	return err;
 }

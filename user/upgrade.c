@@ -47,8 +47,8 @@ static int swap_all(const struct instance *instance, const struct programs *prog
 		swaps[i].is_done |= swaps[i].before >= 0;
 		if (!err)
 			continue;
-		fail(err, "cannot replace the program on %s: %s", swaps[i].row->interface.name,
-		     strerror(-err));
+		err = fail_kernel(err, "cannot replace the program on %s",
+				  swaps[i].row->interface.name);
 		if (swap_back(instance, swaps, i))
 			fail_while(err, "not all interfaces could be set back");
 		return err;
@@ -122,14 +122,16 @@ int upgrade_programs(const struct instance *instance, const struct store *store,
 	if (!err)
 		err = program_load(instance, store, &programs);
 	if (!err)
-		err = upgrade_shared(instance, store, swaps, count);
-	if (!err)
 		err = upgrade_rows(instance, programs, swaps, count);
+	if (err)
+		fail_while(err, "the programs were not replaced");
+	if (!err)
+		err = upgrade_shared(instance, store, swaps, count);
 	for (size_t i = 0; !err && i < count; i++)
 		if (swaps[i].is_done)
 			done(swaps[i].row, context);
 	program_free(programs);
 	free(swaps);
 	free(rows);
-	return err ? fail_while(err, "the programs were not replaced") : 0;
+	return err;
 }

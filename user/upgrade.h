@@ -10,7 +10,8 @@
 #include "store.h"
 
 /* Tests the new programs, swaps them on every attached interface, each at once, and
- * calls done() for each. On error all run the old program, as before. store goes on
+ * calls done() for each. On error all run the old program, as before, unless it
+ * was in a dispatcher (--shared) that the new one was refused. store goes on
  * with the old programs: open it again. Killed at any point, a later one finishes
  * it. Caller holds the instance's lock. */
 int upgrade_programs(const struct instance *instance, const struct store *store,

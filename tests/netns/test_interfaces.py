@@ -311,3 +311,15 @@ def test_mtu_beyond_what_native_takes(network, xdnat, service):
             assert xdnat.is_on("wan")
         finally:
             network.router.ip("link", "set", "wan", "mtu", "1500")
+
+
+def test_load_attaches_and_listens_again(network, xdnat, service):
+    """Without a daemon: on the address that the new interface has."""
+    service(network.server, talk.accepting(talk.echo), 80, SERVER)
+    xdnat("load", "wan", "lan", "--mode", "native", "--no-daemon")
+    xdnat("rule", "add", "8080:%s:80" % SERVER)
+    network.router.ip("link", "del", "wan")
+    network.connect("wan")
+    assert "attached again" in xdnat("load", "--no-daemon").stdout
+    with talk.dial(network.client, ROUTER, 8080) as sock:
+        assert talk.ask(sock, b"hello") == b"hello"

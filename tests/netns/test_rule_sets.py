@@ -252,6 +252,7 @@ def test_refused_replacement(native):
     native.refused(4, "rule", "replace", "nobody", "82:10.0.0.5")
     native.refused(5, "rule", "replace", "web", "81:10.0.0.6")
     native.refused(5, "rule", "replace", "web", "82:10.0.0.6", "name=shop")
+    native.refused(5, "rule", "replace", "web", "81:10.0.0.5", "name=shop")
     native.refused(6, "rule", "replace", "web", "82")
     native.refused(2, "rule", "replace", "web")
     native.refused(2, "rule", "replace", "-", "82:10.0.0.6")
@@ -280,6 +281,40 @@ def test_disabled_rule(network, native, service):
         told = native.json("rule", "disable", "web", "--flows", "kill")
         assert told["flows_ended"] == 2
     native.refused(4, "rule", "enable", "nobody")
+
+
+def test_killing_flows_can_be_repeated(network, native, service):
+    """A command that died before it ended them is typed again, and ends them."""
+    service(network.server, talk.udp_echo, 53, SERVER, kind=2)
+    native("rule", "add", "5300:%s:53/udp" % SERVER, "name=dns")
+    with network.client.socket(kind=2) as sock:
+        sock.settimeout(20)
+        sock.sendto(b"x", (ROUTER, 5300))
+        sock.recv(100)
+    native("rule", "disable", "dns")
+    told = native.json("rule", "disable", "dns", "--flows", "kill")
+    assert (told["change"], told["flows_ended"]) == ("unchanged", 1)
+
+
+def test_endless_line(native):
+    """T126: it is not read to its end."""
+    native("rule", "add", "80:10.0.0.5")
+    done = native.namespace.run("sh", "-c", '"$0" --instance "$1" rule replace - </dev/zero',
+                                w.XDNAT, native.instance, check=False, timeout=20)
+    assert done.returncode == 6 and "NUL" in done.stderr
+    done = native.namespace.run("sh", "-c", 'yes | tr -d "\\n" | "$0" --instance "$1" rule add -',
+                                w.XDNAT, native.instance, check=False, timeout=20)
+    assert done.returncode == 6 and "longer than" in done.stderr
+    done = native.namespace.run("sh", "-c", '"$0" --instance "$1" rule replace - <&-', w.XDNAT,
+                                native.instance, check=False, timeout=20)
+    assert done.returncode == 6, done
+    assert len(native.json("rule", "list")["rules"]) == 1
+
+
+def test_line_ends(native):
+    """Of DOS are line ends; a lone CR is no end."""
+    assert native.json("rule", "add", "-", stdin="80:10.0.0.5\r\n81:10.0.0.5\r\n")["added"] == 2
+    native.refused(6, "rule", "add", "-", stdin="82:10.0.0.5\r83:10.0.0.5\r")
 
 
 def test_flush_kills_flows(network, native, service):
