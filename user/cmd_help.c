@@ -36,6 +36,7 @@ static const char grammar_text[] =
 	"`rule add -` and `rule replace -` read such rules from standard input, one a line;\n"
 	"empty lines and lines that begin with # are left out. All of them come into force\n"
 	"at once, or, if one is wrong, none. `rule list --format rules` writes them.\n"
+	"`rule replace NAME RULE` keeps the name, unless name= is given, and no other key.\n"
 	"\n"
 	"The target sees the client's own address, so the target's replies\n"
 	"must come back through this host: it is the target's gateway, or on the route.\n";
