@@ -289,7 +289,9 @@ static int write_file(const struct instance *instance, const struct store *store
 	return err;
 }
 
-int rule_change_refresh(const struct instance *instance, struct store *store)
+/* Sees to it that the rules that hold are in force: the command before may have been
+ * cut short. */
+static int refresh(const struct instance *instance, struct store *store)
 {
 	int err = listener_sync(store);
 
@@ -303,7 +305,7 @@ int rule_change_refresh_after(const struct instance *instance, struct store *sto
 	char why[FAIL_TEXT_BYTES];
 
 	snprintf(why, sizeof(why), "%s", fail_text());
-	if (rule_change_refresh(instance, store))
+	if (refresh(instance, store))
 		log_warning("and the rules could not be put in force: %s", fail_text());
 	return fail(err, "%s", why);
 }
@@ -314,7 +316,7 @@ int rule_change_apply(const struct instance *instance, struct store *store,
 	int err;
 
 	if (!change->added_count && !change->removed_count)
-		return rule_change_refresh(instance, store);
+		return refresh(instance, store);
 	err = store_change_settle(store);
 	if (!err)
 		err = prepare_and_commit(store, set, change);

@@ -35,12 +35,10 @@ void rule_change_free(struct rule_change *change);
 
 /* In force, to the packet, when it returns 0; otherwise all is as before. set: the
  * rules that hold, of which change was planned. Caller holds the instance's lock. An
- * empty change does what rule_change_refresh() does. */
+ * empty change sees to it that the rules are in force: the command before may have been
+ * cut short. */
 int rule_change_apply(const struct instance *instance, struct store *store,
 		      const struct rule_set *set, struct rule_change *change);
-/* Sees to it that the rules that hold are in force: the command before may have been
- * cut short. */
-int rule_change_refresh(const struct instance *instance, struct store *store);
 /* The same after a failure. Returns err, whose message stays. */
 int rule_change_refresh_after(const struct instance *instance, struct store *store, int err);
 

@@ -35,7 +35,7 @@ int rule_set_read(const struct store *store, struct rule_set *set)
 	return 0;
 }
 
-void rule_set_free(struct rule_set *set)
+static void rule_set_free(struct rule_set *set)
 {
 	free(set->totals);
 	free(set->by_id);

@@ -27,7 +27,6 @@ struct rule_set {
 int rule_set_read(const struct store *store, struct rule_set *set);
 /* Goes through all flows once. */
 int rule_set_count(const struct store *store, struct rule_set *set);
-void rule_set_free(struct rule_set *set); /* accepts {} */
 
 /* What looking commands begin and end with: the instance opened and its rules read.
  * Close also after an error; *store is NULL and set {} before. */
