@@ -68,7 +68,7 @@ def echoing(network, native, service):
 def test_load_again_replaces_programs_only(echoing):
     """Not the maps, rules, flows, nor the daemon, who lets go of the old ones."""
     before, tables, daemon = programs(echoing), maps(echoing), echoing.daemon()
-    flows = echoing.json("flow", "list")
+    flows, used = echoing.json("flow", "list"), used_maps(programs(echoing)["wan"])
     told = echoing.json("load", "wan")["interfaces"]
     assert sorted(told, key=lambda row: row["name"]) == rows("upgraded", lan="native",
                                                              wan="native")
@@ -76,8 +76,7 @@ def test_load_again_replaces_programs_only(echoing):
     assert not set(before.values()) & set(after.values())
     assert after["wan"] == after["lan"] == after["xdnat_xdp"]
     assert maps(echoing) == tables
-    assert used_maps(before["wan"]) & used_maps(after["wan"]) == {n for _, n in tables} & used_maps(
-        before["wan"])
+    assert used & used_maps(after["wan"]) == {n for _, n in tables} & used
     assert echoing.daemon() == daemon
     assert echoing.ask(b"after")
     assert echoing.json("flow", "list")["client_port"] == flows["client_port"]
