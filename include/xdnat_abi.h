@@ -63,7 +63,7 @@ _Static_assert(sizeof(struct xdnat_rule) == 64, "xdnat_rule");
  * what a rule says, in the CLI's grammar, canonical, NUL-terminated. It holds while
  * since <= xdnat_config.generation and until is 0 or greater than that: a change of
  * many rules is written beside what holds, and raising the generation commits it.
- * Only the tools read and write it; text and since never change.
+ * Only the tools read and write it; text never changes.
  */
 struct xdnat_spec {
 	__u32 rule; /* id: a rule that is disabled and enabled again stays the same */

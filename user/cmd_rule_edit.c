@@ -160,11 +160,8 @@ int cmd_rule_add(struct cmd_context *context, const char *const *words, size_t c
 		return fail(-EUSAGE, "after '-' comes nothing: the rules are read from standard "
 				     "input, one a line");
 	err = is_stdin ? edit_lines(context, false) : add(context, words, count);
-	if (err && err != -ENOTLOADED)
-		fail_while(err,
-			   is_stdin ? "cannot add the rules, nothing was changed"
-				    : "cannot add rule %s",
-			   words[0]);
+	if (err && err != -ENOTLOADED && !is_stdin)
+		fail_while(err, "cannot add rule %s", words[0]);
 	return err;
 }
 
@@ -291,11 +288,8 @@ int cmd_rule_replace(struct cmd_context *context, const char *const *words, size
 		if (!err)
 			err = edit_rule(context, words, 1, replace_rule, "replaced");
 	}
-	if (err && err != -ENOTLOADED)
-		fail_while(err,
-			   is_stdin ? "cannot replace the rules, nothing was changed"
-				    : "cannot replace rule %s",
-			   words[0]);
+	if (err && err != -ENOTLOADED && !is_stdin)
+		fail_while(err, "cannot replace rule %s", words[0]);
 	return err;
 }
 

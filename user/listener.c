@@ -2,7 +2,7 @@
 /*
  * The expansion of rules into listeners is pure: rules and a description of the
  * network in, a sorted list without doubles out. listener_sync() describes the
- * real network and writes the difference.
+ * real network and has the result put in force.
  */
 #include "listener.h"
 

@@ -36,18 +36,12 @@ static void row_fill(struct xdnat_rule *value, const struct store_rule *rule)
 
 /* Numbers of what is new, taken for good: flows may outlive a change that failed. */
 static int take_ids(struct store *store, struct store_rule *rules, size_t count,
-		    uint32_t *generation)
+		    struct xdnat_config config)
 {
-	struct xdnat_config config;
-	int err = store_config(store, &config);
-
-	if (err)
-		return err;
 	if (config.next_id > UINT32_MAX - 2 * count)
 		return fail(-ENOSPC,
 			    "this instance has used up its rule numbers; type: xdnat unload "
 			    "--all, and load it anew");
-	*generation = config.generation;
 	for (size_t i = 0; i < count; i++) {
 		rules[i].key = config.next_id++;
 		if (!rules[i].id)
@@ -100,17 +94,15 @@ static int write_specs(struct store *store, const struct store_rule *rules, size
 
 int store_change_add(struct store *store, struct store_rule *rules, size_t count)
 {
-	uint32_t generation = 0, first_id;
 	struct xdnat_config config;
 	int err = store_config(store, &config);
 
 	if (err || !count)
 		return err;
-	first_id = config.next_id;
-	err = take_ids(store, rules, count, &generation);
+	err = take_ids(store, rules, count, config);
 	if (!err)
-		err = write_rows(store, rules, count, first_id);
-	return err ? err : write_specs(store, rules, count, generation + 1, 0);
+		err = write_rows(store, rules, count, config.next_id);
+	return err ? err : write_specs(store, rules, count, config.generation + 1, 0);
 }
 
 int store_change_remove(struct store *store, const struct store_rule *rules, size_t count)
