@@ -2,6 +2,8 @@
 /*
  * The story of one packet, and the program by which tools end a flow.
  */
+#include <linux/pkt_cls.h>
+
 #include "forward.bpf.h"
 #include "stats.bpf.h"
 
@@ -29,7 +31,7 @@ static __always_inline int handle_packet(struct xdp_md *ctx)
 
 	if (!forward_fast(ctx, &reason, &out_ifindex))
 		reason = forward_slow(ctx, &out_ifindex);
-	stats_count(reason, frame_bytes);
+	stats_count(XDNAT_HOOK_XDP, reason, frame_bytes);
 	return verdict(ctx, reason, out_ifindex);
 }
 
@@ -37,6 +39,20 @@ SEC("xdp")
 int xdnat_xdp(struct xdp_md *ctx)
 {
 	return handle_packet(ctx);
+}
+
+SEC("tc")
+int xdnat_ingress(struct __sk_buff *skb)
+{
+	(void)skb;
+	return TC_ACT_UNSPEC;
+}
+
+SEC("tc")
+int xdnat_egress(struct __sk_buff *skb)
+{
+	(void)skb;
+	return TC_ACT_UNSPEC;
 }
 
 /* Tools: end this flow, if it has expired or by force. */

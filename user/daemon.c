@@ -224,12 +224,13 @@ static void on_debounce(uv_timer_t *timer)
 /* A packet was dropped since the last look: the client of a new flow, perhaps. */
 static bool neighbour_was_missed(struct daemon *daemon)
 {
-	struct xdnat_counter counters[XDNAT_REASON_MAX];
+	struct store_counters counters;
 	uint64_t before = daemon->missed_pkts;
 
-	if (store_counters(daemon->store, counters))
+	if (store_counters(daemon->store, &counters))
 		return false;
-	daemon->missed_pkts = counters[XDNAT_DROP_NO_NEIGHBOUR].packets;
+	daemon->missed_pkts = store_reason_pkts(&counters, XDNAT_DROP_NO_NEIGHBOUR) +
+			      store_reason_pkts(&counters, XDNAT_HAND_ON_NEIGHBOUR);
 	return daemon->missed_pkts != before;
 }
 

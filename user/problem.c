@@ -329,19 +329,21 @@ static void judge_daemon(const struct instance *instance, json_t *problems)
 /* Packets dropped since load, one record a reason. */
 static int judge_counters(const struct store *store, json_t *problems)
 {
-	struct xdnat_counter counters[XDNAT_REASON_MAX];
+	struct store_counters counters;
+	uint64_t packets;
 	int reason;
 	int err;
 
-	err = store_counters(store, counters);
+	err = store_counters(store, &counters);
 	if (err)
 		return err;
-	for (reason = XDNAT_FIRST_DROP; reason < XDNAT_REASON_MAX; reason++)
-		if (counters[reason].packets)
+	for (reason = XDNAT_FIRST_DROP; reason < XDNAT_REASON_MAX; reason++) {
+		packets = store_reason_pkts(&counters, reason);
+		if (packets)
 			add(problems, reason_name(reason),
-			    "%" PRIu64 " packets dropped since load, %s: %s",
-			    (uint64_t)counters[reason].packets, reason_name(reason),
-			    reason_help(reason));
+			    "%" PRIu64 " packets dropped since load, %s: %s", packets,
+			    reason_name(reason), reason_help(reason));
+	}
 	return 0;
 }
 

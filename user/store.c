@@ -17,6 +17,14 @@
 static const struct store_pin map_table[STORE_MAPS] = {
 	[STORE_CONFIG] = {"xdnat_config", 4, sizeof(struct xdnat_config), BPF_MAP_TYPE_ARRAY},
 	[STORE_LISTENERS] = {"xdnat_listeners", sizeof(struct xdnat_listener), 4},
+	[STORE_RANGES] = {"xdnat_ranges", sizeof(struct xdnat_range), 4, BPF_MAP_TYPE_LPM_TRIE},
+	[STORE_PREFIXES] = {"xdnat_prefixes", sizeof(struct xdnat_prefix), 4,
+			    BPF_MAP_TYPE_LPM_TRIE},
+	[STORE_TARGET_PORTS] = {"xdnat_target_ports", sizeof(struct xdnat_target_port), 4,
+				BPF_MAP_TYPE_LPM_TRIE},
+	[STORE_SNAT] = {"xdnat_snat", 4, sizeof(struct xdnat_snat)},
+	[STORE_SNAT_PORTS] = {"xdnat_snat_ports", 4, sizeof(struct xdnat_snat_port),
+			      BPF_MAP_TYPE_ARRAY},
 	[STORE_RULES] = {"xdnat_rules", 4, sizeof(struct xdnat_rule)},
 	[STORE_SPECS] = {"xdnat_specs", 4, sizeof(struct xdnat_spec)},
 	[STORE_INTERFACES] = {"xdnat_interfaces", 4, sizeof(struct xdnat_interface)},
@@ -28,6 +36,8 @@ static const struct store_pin map_table[STORE_MAPS] = {
 
 static const struct store_pin program_table[STORE_PROGRAMS] = {
 	[STORE_XDP] = {.name = "xdnat_xdp", .type = BPF_PROG_TYPE_XDP},
+	[STORE_INGRESS] = {.name = "xdnat_ingress", .type = BPF_PROG_TYPE_SCHED_CLS},
+	[STORE_EGRESS] = {.name = "xdnat_egress", .type = BPF_PROG_TYPE_SCHED_CLS},
 	[STORE_FLOW_END] = {.name = "xdnat_flow_end", .type = BPF_PROG_TYPE_SYSCALL},
 	[STORE_CLOCK] = {.name = "xdnat_clock", .type = BPF_PROG_TYPE_SYSCALL},
 };
@@ -272,24 +282,33 @@ int store_config_write(struct store *store, const struct xdnat_config *config)
 	return err ? fail_kernel(err, "cannot write xdnat_config") : 0;
 }
 
-int store_counters(const struct store *store, struct xdnat_counter *counters)
+int store_counters(const struct store *store, struct store_counters *counters)
 {
 	int cpus = libbpf_num_possible_cpus(), err = 0;
-	struct xdnat_counter *each;
+	struct xdnat_counter *each, *sum = &counters->at[0][0];
 
 	each = cpus > 0 ? calloc(cpus, sizeof(*each)) : NULL;
 	if (!each)
 		return fail(-ENOMEM, "no memory");
-	memset(counters, 0, XDNAT_REASON_MAX * sizeof(*counters));
-	for (uint32_t reason = 0; !err && reason < XDNAT_REASON_MAX; reason++) {
-		err = bpf_map_lookup_elem(store->maps[STORE_STATS], &reason, each);
+	memset(counters, 0, sizeof(*counters));
+	for (uint32_t key = 0; !err && key < XDNAT_HOOKS * XDNAT_REASON_MAX; key++, sum++) {
+		err = bpf_map_lookup_elem(store->maps[STORE_STATS], &key, each);
 		for (int cpu = 0; !err && cpu < cpus; cpu++) {
-			counters[reason].packets += each[cpu].packets;
-			counters[reason].bytes += each[cpu].bytes;
+			sum->packets += each[cpu].packets;
+			sum->bytes += each[cpu].bytes;
 		}
 	}
 	free(each);
 	return err ? fail_kernel(err, "cannot read xdnat_stats") : 0;
+}
+
+uint64_t store_reason_pkts(const struct store_counters *counters, enum xdnat_reason reason)
+{
+	uint64_t packets = 0;
+
+	for (int hook = 0; hook < XDNAT_HOOKS; hook++)
+		packets += counters->at[hook][reason].packets;
+	return packets;
 }
 
 static uint64_t map_bytes(int map)

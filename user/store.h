@@ -33,8 +33,13 @@ uint64_t store_netns_cookie(void);
 int store_xdp_program(const struct store *store);
 
 int store_config(const struct store *store, struct xdnat_config *config);
-/* Sums all processors. counters[XDNAT_REASON_MAX]. */
-int store_counters(const struct store *store, struct xdnat_counter *counters);
+/* Sums all processors, each hook apart. */
+struct store_counters {
+	struct xdnat_counter at[XDNAT_HOOKS][XDNAT_REASON_MAX];
+};
+int store_counters(const struct store *store, struct store_counters *counters);
+/* Of one reason, at all hooks. */
+uint64_t store_reason_pkts(const struct store_counters *counters, enum xdnat_reason reason);
 
 /* Rules. An entry is what a rule is to tools and datapath alike. */
 struct store_rule {

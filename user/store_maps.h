@@ -11,6 +11,11 @@
 enum {
 	STORE_CONFIG,
 	STORE_LISTENERS,
+	STORE_RANGES,
+	STORE_PREFIXES,
+	STORE_TARGET_PORTS,
+	STORE_SNAT,
+	STORE_SNAT_PORTS,
 	STORE_RULES,
 	STORE_SPECS,
 	STORE_INTERFACES,
@@ -21,7 +26,7 @@ enum {
 	STORE_MAPS,
 };
 
-enum { STORE_XDP, STORE_FLOW_END, STORE_CLOCK, STORE_PROGRAMS };
+enum { STORE_XDP, STORE_INGRESS, STORE_EGRESS, STORE_FLOW_END, STORE_CLOCK, STORE_PROGRAMS };
 
 /* Rules as they were last read, by rising key. A key's text never changes, so none is
  * parsed twice. */
