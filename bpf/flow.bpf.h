@@ -271,18 +271,20 @@ static __noinline bool flow_end_requested(const struct xdnat_flow_end *request)
 	return flow_end(&tuple, &stored, &partner, &other);
 }
 
-/* A flow in the making, in the scratch memory. */
+/* A packet that something is decided about and, perhaps, a flow in the making, in the
+ * scratch memory. */
 struct making {
 	struct tuple original; /* as the client's packets arrive */
 	struct tuple leaving;  /* as they leave */
 	struct tuple reply;    /* as the target's arrive: leaving, reversed */
 	struct tuple reply_leaving;
 	struct hop hop;	      /* towards the target */
-	struct hop reply_hop; /* towards the client; mtu 0: not known yet */
+	struct hop reply_hop; /* towards the client */
+	struct translation to;
 	__u32 rule;
 	__u32 now;
-	__u32 in_ifindex;
-	__u32 pad;
+	__u32 in_ifindex;	/* at XDNAT_HOOK_EGRESS: where it leaves */
+	__u32 hook;		/* XDNAT_HOOK_… */
 	struct tuple owner;	/* of the place that we want */
 	struct partner partner; /* of the flow found or ended */
 	union {

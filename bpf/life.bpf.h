@@ -25,6 +25,15 @@ static __always_inline bool life_tick_is_over(__u32 until, __u32 now)
 	return (__s32)(now - until) >= 0;
 }
 
+/* True for the one packet that begins the half's next tick. */
+static __always_inline bool life_begin_tick(struct xdnat_half *half, __u32 now)
+{
+	__u32 until = READ_ONCE(half->until);
+
+	return life_tick_is_over(until, now) &&
+	       __sync_val_compare_and_swap(&half->until, until, now + tick_jiffies) == until;
+}
+
 /* Jiffies for which no packet has come, less a tick at the most. */
 static __always_inline __u32 life_idle(const struct xdnat_half *half, __u32 now)
 {

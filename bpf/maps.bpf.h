@@ -119,7 +119,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, XDNAT_HOOKS * XDNAT_REASON_MAX);
+	__uint(max_entries, XDNAT_HOOKS *XDNAT_REASON_MAX);
 	__type(key, __u32);
 	__type(value, struct xdnat_counter);
 } xdnat_stats SEC(".maps");

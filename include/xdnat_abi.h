@@ -188,10 +188,11 @@ enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC, XDNAT_MODE_TC };
 #define XDNAT_RESTORE_RXVLAN 0x01 /* unload switches rx VLAN offload on again */
 #define XDNAT_SHARED	     0x02 /* in libxdp's dispatcher, beside others' programs */
 #define XDNAT_NO_ETHERNET    0x04 /* frames begin with the IP header (tun, WireGuard) */
-#define XDNAT_XDP_OUT	     0x08 /* native XDP may redirect to it */
+#define XDNAT_XDP_OUT	     0x08 /* XDP, in the modes of this instance, can send to it */
 #define XDNAT_TARGET_SIDE    0x10 /* not loaded by anybody: a target's route leads there */
 #define XDNAT_OWN_CLSACT     0x20 /* unload removes the clsact qdisc, if nobody uses it */
 #define XDNAT_AUTO	     0x40 /* its mode was chosen by load */
+#define XDNAT_LISTENS	     0x80 /* a listener's address is on it: the leak guard watches */
 
 /* The program's own tc filters: priority and handle, by which they are known. */
 #define XDNAT_TC_PRIORITY 0xc0de
@@ -359,7 +360,6 @@ enum xdnat_reason {
 	/* Ours, and dropped. */
 	XDNAT_DROP_HEADER_CHECKSUM,
 	XDNAT_DROP_MALFORMED,
-	XDNAT_DROP_PRIORITY_TAG,
 	XDNAT_DROP_IP_OPTIONS,
 	XDNAT_DROP_EXT_HEADERS,
 	XDNAT_DROP_FRAGMENT,
@@ -371,7 +371,6 @@ enum xdnat_reason {
 	XDNAT_DROP_PICKUP_RATE,
 	XDNAT_DROP_NO_ROUTE,
 	XDNAT_DROP_FORWARDING_OFF,
-	XDNAT_DROP_NO_NEIGHBOUR,
 	XDNAT_DROP_NOT_LOADED,
 	XDNAT_DROP_WRONG_INTERFACE,
 	XDNAT_DROP_TUPLE_TAKEN,

@@ -59,7 +59,7 @@ struct daemon {
 	bool neighbours_wanted; /* a round out of turn, from neighbours_next_ms on */
 	uint64_t neighbours_next_ms;
 	uint32_t generation;  /* of the rules that neighbours were last kept for */
-	uint64_t missed_pkts; /* no_neighbour, when last looked at */
+	uint64_t missed_pkts; /* to_tc_neighbour, when last looked at */
 	unsigned int seconds;
 	struct duty duties[DUTY_MAX];
 	uv_loop_t loop;
@@ -221,7 +221,7 @@ static void on_debounce(uv_timer_t *timer)
 		run_soon(daemon);
 }
 
-/* A packet was dropped since the last look: the client of a new flow, perhaps. */
+/* A next hop was not resolved since the last look: of a new flow, perhaps. */
 static bool neighbour_was_missed(struct daemon *daemon)
 {
 	struct store_counters counters;
@@ -229,8 +229,7 @@ static bool neighbour_was_missed(struct daemon *daemon)
 
 	if (store_counters(daemon->store, &counters))
 		return false;
-	daemon->missed_pkts = store_reason_pkts(&counters, XDNAT_DROP_NO_NEIGHBOUR) +
-			      store_reason_pkts(&counters, XDNAT_HAND_ON_NEIGHBOUR);
+	daemon->missed_pkts = store_reason_pkts(&counters, XDNAT_HAND_ON_NEIGHBOUR);
 	return daemon->missed_pkts != before;
 }
 

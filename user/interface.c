@@ -107,7 +107,8 @@ int interface_load(const struct instance *instance, struct store *store,
 
 	memcpy(row.interface.mac, link->mac, sizeof(row.interface.mac));
 	strcpy(row.interface.name, link->name);
-	row.interface.flags = show_vlan_tags(link, mode) | (shared ? XDNAT_SHARED : 0);
+	row.interface.flags =
+		show_vlan_tags(link, mode) | XDNAT_XDP_OUT | (shared ? XDNAT_SHARED : 0);
 	if (was_there)
 		row.interface.flags |= before.interface.flags;
 	err = store_interface_put(store, &row);

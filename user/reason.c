@@ -28,9 +28,6 @@ static const struct {
 					"wrong IPv4 header checksum: look for a bad cable or card"},
 	[XDNAT_DROP_MALFORMED] = {"malformed",
 				  "TCP or UDP header cut short or at odds with itself"},
-	[XDNAT_DROP_PRIORITY_TAG] =
-		{"priority_tag",
-		 "priority-tagged (VLAN 0): this version does not forward it; send it untagged"},
 	[XDNAT_DROP_IP_OPTIONS] = {"ip_options",
 				   "IPv4 options: this version does not forward them"},
 	[XDNAT_DROP_EXT_HEADERS] = {"ext_headers",
@@ -54,9 +51,6 @@ static const struct {
 	[XDNAT_DROP_FORWARDING_OFF] = {"forwarding_off",
 				       "forwarding is off: sysctl -w net.ipv4.ip_forward=1 "
 				       "net.ipv6.conf.all.forwarding=1"},
-	[XDNAT_DROP_NO_NEIGHBOUR] = {"no_neighbour",
-				     "the target's or gateway's MAC address is not known (yet): "
-				     "is it up, is xdnatd running?"},
 	[XDNAT_DROP_NOT_LOADED] = {"not_loaded", "it would leave by an interface without xdnat: "
 						 "xdnat load that interface too"},
 	[XDNAT_DROP_WRONG_INTERFACE] = {"wrong_interface",

@@ -9,7 +9,7 @@
 
 #include "xdnat_abi.h"
 
-/* "no_neighbour": stable, in JSON. */
+/* "table_full": stable, in JSON. */
 const char *reason_name(enum xdnat_reason reason);
 /* "the target's or gateway's MAC address is not known (yet)": one line. */
 const char *reason_help(enum xdnat_reason reason);

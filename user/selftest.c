@@ -114,6 +114,7 @@ static void set_hop(const struct selftest *test, struct xdnat_half *half,
 	half->until = test->until;
 	half->out_ifindex = ifindex;
 	half->mtu = MTU;
+	half->tc_mtu = MTU;
 	memcpy(half->eth, leaving->bytes, sizeof(half->eth));
 }
 

@@ -123,8 +123,8 @@ DAMAGES = {
                             "answer: IPv4 TCP: byte 24 "),
     "foreign packets": ("xdnat.bpf.c", "\t\treturn XDP_PASS;", "\t\treturn XDP_DROP;", 1,
                         "foreign IPv4 TCP packet: XDP action 1, not 2"),
-    "refused by the verifier": ("xdnat.bpf.c", "XDNAT_HOOK_XDP, reason, frame_bytes",
-                                "XDNAT_HOOK_XDP, reason, *(__u8 *)(long)ctx->data", 7,
+    "refused by the verifier": ("xdnat.bpf.c", "XDNAT_HOOK_XDP, reason, 1, frame_bytes",
+                                "XDNAT_HOOK_XDP, reason, 1, *(__u8 *)(long)ctx->data", 7,
                                 "the kernel does not take the program"),
 }
 

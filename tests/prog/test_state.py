@@ -11,7 +11,8 @@ import bpf
 import pytest
 import world as w
 from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP
-from router import (MTU, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_pass)
+from router import (MTU, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_handed_on,
+                    expect_pass)
 
 SIDES = pytest.mark.parametrize("side", [V4, V6], ids=["v4", "v6"])
 PROTOS = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
@@ -518,13 +519,21 @@ def lose_neighbour(near, side):
                            "nud", "permanent")
 
 
+def drop_no_route(result, packet):
+    expect_drop(result, packet, "NO_ROUTE")
+
+
+def hand_on_neighbour(result, packet):
+    expect_handed_on(result, packet, "NEIGHBOUR")
+
+
 @SIDES
 @PROTOS
 @pytest.mark.parametrize("state", ["embryo", "settled"])
-@pytest.mark.parametrize("lose, reason", [(lose_route, "NO_ROUTE"), (bar_route, "NO_ROUTE"),
-                                          (lose_neighbour, "NO_NEIGHBOUR")],
+@pytest.mark.parametrize("lose, judge", [(lose_route, drop_no_route), (bar_route, drop_no_route),
+                                          (lose_neighbour, hand_on_neighbour)],
                          ids=["route", "blackhole", "neighbour"])
-def test_way_to_the_target_lost(router, side, proto, state, lose, reason):
+def test_way_to_the_target_lost(router, side, proto, state, lose, judge):
     """What the target sends goes on to be translated; what it is sent comes back
     with the way, and needs no new flow."""
     if state == "settled":
@@ -538,7 +547,7 @@ def test_way_to_the_target_lost(router, side, proto, state, lose, reason):
         for _ in range(3):
             router.age(1, settled)
             for _ in range(2):
-                expect_drop(router.send(settled), settled, reason)
+                judge(router.send(settled), settled)
                 expect(router.send(back, "lan"), router.returned(back))
             router.age(1, back)
             expect(router.send(back, "lan"), router.returned(back))

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * XDP's side: an established packet is rewritten and sent at once, all else takes the
+ * slow path, and what XDP cannot send is left for tc.
+ */
+#ifndef XDNAT_FRAME_BPF_H
+#define XDNAT_FRAME_BPF_H
+
+#include "forward.bpf.h"
+
+/*
+ * Everything that the fast path leaves. It starts over with the frame: the fast
+ * path can then keep what it parsed in registers, where nothing else looks at it.
+ */
+static __noinline enum xdnat_reason frame_slow(struct xdp_md *ctx, __u32 *out_ifindex)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct making *making = scratch_get();
+	struct packet pkt = {};
+	enum xdnat_reason reason = packet_parse(data, end, &pkt);
+
+	if (reason == XDNAT_DROP_EXT_HEADERS && !pkt.has_ports)
+		reason = packet_parse_extensions(&pkt, end);
+	if (!pkt.has_ports || !making)
+		return reason;
+	pkt.wire_packets = 1;
+	pkt.wire_bytes = pkt.bytes;
+	pkt.all_bytes = pkt.bytes;
+	packet_tuple(&pkt, &making->original);
+	making->hook = XDNAT_HOOK_XDP;
+	making->in_ifindex = ctx->ingress_ifindex;
+	if (reason)
+		return forward_refuse(&pkt, making, reason);
+	reason = forward_decide(ctx, &pkt, making);
+	if (reason)
+		return reason;
+	*out_ifindex = making->to.out_ifindex;
+	if (pkt.ip6)
+		rewrite6(&pkt, &making->to);
+	else if (pkt.ip4)
+		rewrite4(&pkt, &making->to);
+	return XDNAT_FORWARDED;
+}
+
+/*
+ * Decides what needs no deciding: an established packet is rewritten, what can be
+ * nobody's passes. False: a case for frame_slow().
+ */
+static __always_inline bool frame_fast(const struct xdp_md *ctx, enum xdnat_reason *reason,
+				       __u32 *out_ifindex)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct xdnat_half *half = NULL;
+	struct translation to;
+	struct packet pkt = {};
+	bool is_known = true;
+	__u32 rule = 0;
+
+	*reason = packet_parse(data, end, &pkt);
+	if (*reason)
+		return *reason < XDNAT_FIRST_HAND_ON;
+	if (pkt.ip4) {
+		half = flow_copy4(&pkt, ctx->ingress_ifindex, &to, &is_known);
+		if (half)
+			rewrite4(&pkt, &to);
+		else if (!is_known)
+			rule = rule_find4(pkt.ip4->daddr, pkt.ports.dport, pkt.proto);
+	} else if (pkt.ip6) {
+		half = flow_copy6(&pkt, ctx->ingress_ifindex, &to, &is_known);
+		if (half)
+			rewrite6(&pkt, &to);
+		else if (!is_known)
+			rule = rule_find6(&pkt.ip6->daddr, pkt.ports.dport, pkt.proto);
+	}
+	if (!half) {
+		*reason = XDNAT_PASS_NO_RULE;
+		return !is_known && !rule;
+	}
+	half_count(half, 1, pkt.bytes);
+	*out_ifindex = to.out_ifindex;
+	return true;
+}
+
+#endif
