@@ -11,114 +11,11 @@
 
 #include "addr.h"
 #include "fail.h"
+#include "spec_key.h"
 #include "spec_rule.h"
 
 #define LINE_BYTES 2048 /* what is parsed; what is kept is XDNAT_SPEC_BYTES */
 #define WORDS_MAX  32	/* a rule and every key the grammar has, once each */
-
-static int take_name(struct spec *spec, const char *value)
-{
-	if (!*value)
-		return fail(-EINVAL, "name= is empty: type name=NAME or leave it out");
-	if (strlen(value) >= SPEC_NAME_BYTES)
-		return fail(-EINVAL, "the name is longer than %d characters: %s",
-			    SPEC_NAME_BYTES - 1, value);
-	for (const char *c = value; *c; c++)
-		if (!isalnum((unsigned char)*c) && !(strchr("._-", *c) && (*c != '-' || c > value)))
-			return fail(
-				-EINVAL,
-				"the name \"%s\" is refused: only letters, digits, \".\", \"_\" "
-				"and \"-\" (not first)",
-				value);
-	memcpy(spec->name, value, strlen(value) + 1);
-	return 0;
-}
-
-static int take_comment(struct spec *spec, const char *value)
-{
-	if (strlen(value) >= SPEC_COMMENT_BYTES)
-		return fail(-EINVAL, "the comment is longer than %d bytes", SPEC_COMMENT_BYTES - 1);
-	memcpy(spec->comment, value, strlen(value) + 1);
-	return 0;
-}
-
-static int take_mode(struct spec *spec, const char *value)
-{
-	(void)spec; /* preserve is all there is */
-	if (!strcmp(value, "preserve"))
-		return 0;
-	if (!strcmp(value, "masquerade"))
-		return fail(-EINVAL, "mode=masquerade is not in this version; mode=preserve is");
-	return fail(-EINVAL, "mode=%s is not known: type mode=preserve", value);
-}
-
-static int take_enabled(struct spec *spec, const char *value)
-{
-	if (strcmp(value, "yes") && strcmp(value, "no"))
-		return fail(-EINVAL, "enabled=%s is not known: type enabled=yes or enabled=no",
-			    value);
-	spec->enabled = !strcmp(value, "yes");
-	return 0;
-}
-
-/* DESIGN.md section 4's keys; without a function: not in this version. */
-static const struct {
-	const char *name;
-	int (*take)(struct spec *spec, const char *value);
-} keys[] = {
-	{"name", take_name},   {"comment", take_comment},
-	{"mode", take_mode},   {"enabled", take_enabled},
-	{"snat", NULL},	       {"allow", NULL},
-	{"deny", NULL},	       {"hairpin", NULL},
-	{"except", NULL},      {"idle-tcp", NULL},
-	{"idle-udp", NULL},    {"max-flows", NULL},
-	{"new-rate", NULL},    {"new-rate-source", NULL},
-	{"mss", NULL},	       {"log", NULL},
-	{"balance", NULL},     {"check", NULL},
-	{"check-every", NULL}, {"check-timeout", NULL},
-	{"rise", NULL},	       {"fall", NULL},
-	{"on-down", NULL},     {"no-target", NULL},
-	{"sticky", NULL},      {"slow-start", NULL},
-	{"on-resolve", NULL},
-};
-#define KEYS (sizeof(keys) / sizeof(keys[0]))
-static const char keys_here[] = "name=, comment=, mode=preserve, enabled=";
-
-/* The row of the word's key, KEYS if it has none that we know. */
-static size_t find_key(const char *word)
-{
-	size_t length = strcspn(word, "="), i = 0;
-
-	while (i < KEYS && (strlen(keys[i].name) != length || memcmp(keys[i].name, word, length)))
-		i++;
-	return word[length] ? i : KEYS;
-}
-
-static int parse_keys(const char *const *words, size_t count, struct spec *spec)
-{
-	bool seen[KEYS] = {false};
-	int err = 0;
-
-	for (size_t i = 0; i < count && !err; i++) {
-		size_t key = find_key(words[i]);
-		const char *equals = strchr(words[i], '=');
-
-		if (!equals)
-			return fail(-EINVAL, "\"%s\" after the rule is not KEY=VALUE; valid: %s",
-				    words[i], keys_here);
-		if (key == KEYS)
-			return fail(-EINVAL, "the key %.*s= is not known; valid: %s",
-				    (int)(equals - words[i]), words[i], keys_here);
-		if (!keys[key].take)
-			return fail(-EINVAL, "%s= is not in this version; valid: %s",
-				    keys[key].name, keys_here);
-		if (seen[key])
-			return fail(-EINVAL, "%s= is given twice", keys[key].name);
-		seen[key] = true;
-		err = keys[key].take(spec, equals + 1);
-	}
-	return err;
-}
 
 /* Cuts the next word off *rest as a shell does, in place; NULL at the end. A
  * quote that is not closed sets *open. */
@@ -212,16 +109,13 @@ static void append_rule(const struct spec *spec, bool for_shell, char *line, siz
 /* Returns the length of the whole line, also if it is size or more. */
 static size_t format_line(const struct spec *spec, bool for_shell, char *line, size_t size)
 {
-	char quoted[SPEC_QUOTED_BYTES(SPEC_COMMENT_BYTES)];
-	size_t used = 0;
+	char value[SPEC_VALUE_BYTES], quoted[SPEC_QUOTED_BYTES(SPEC_VALUE_BYTES)];
+	size_t used = 0, at = 0;
+	const char *name;
 
 	append_rule(spec, for_shell, line, size, &used);
-	if (spec_has_name(spec))
-		append(line, size, &used, " name=%s", spec->name);
-	if (!spec->enabled)
-		append(line, size, &used, " enabled=no");
-	if (*spec->comment)
-		append(line, size, &used, " comment=%s", spec_quote(spec->comment, quoted));
+	while ((name = spec_key_next(spec, &at, value)))
+		append(line, size, &used, " %s=%s", name, spec_quote(value, quoted));
 	return used;
 }
 
@@ -252,11 +146,11 @@ static int parse_words(const char *const *words, size_t count, struct spec *spec
 		if (!is_printable(words[i]))
 			return fail(-EINVAL, "\"%s\" holds control characters or is not UTF-8",
 				    words[i]);
-	if (find_key(rule) < KEYS)
+	if (spec_key_is(rule))
 		return fail(-EINVAL, "\"%s\" comes after the rule: type the rule first", rule);
 	err = spec_rule_parse(rule, spec);
 	if (!err && count)
-		err = parse_keys(words + 1, count - 1, spec);
+		err = spec_keys_parse(words + 1, count - 1, spec);
 	if (err)
 		return err;
 	if (!*spec->name)

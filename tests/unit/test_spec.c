@@ -179,7 +179,7 @@ static const struct {
 	{"80:10.0.0.5/tcp/udp", "the protocol \"tcp/udp\""},
 	/* Keys. */
 	{"80:10.0.0.5 junk", "\"junk\" after the rule is not KEY=VALUE"},
-	{"80:10.0.0.5 colour=red", "colour= is not known; valid: name=, comment=, mode=preserve"},
+	{"80:10.0.0.5 colour=red", "colour= is not known; valid: name=, mode=, enabled=, comment="},
 	{"80:10.0.0.5 Name=x", "Name= is not known"},
 	{"80:10.0.0.5 =x", "is not known"},
 	{"80:10.0.0.5 name=x name=x", "name= is given twice"},

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+#include "spec_key.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fail.h"
+
+static int take_name(struct spec *spec, const char *value)
+{
+	if (!*value)
+		return fail(-EINVAL, "name= is empty: type name=NAME or leave it out");
+	if (strlen(value) >= SPEC_NAME_BYTES)
+		return fail(-EINVAL, "the name is longer than %d characters: %s",
+			    SPEC_NAME_BYTES - 1, value);
+	for (const char *c = value; *c; c++)
+		if (!isalnum((unsigned char)*c) && !(strchr("._-", *c) && (*c != '-' || c > value)))
+			return fail(
+				-EINVAL,
+				"the name \"%s\" is refused: only letters, digits, \".\", \"_\" "
+				"and \"-\" (not first)",
+				value);
+	memcpy(spec->name, value, strlen(value) + 1);
+	return 0;
+}
+
+static bool show_name(const struct spec *spec, char *value)
+{
+	snprintf(value, SPEC_VALUE_BYTES, "%s", spec->name);
+	return spec_has_name(spec);
+}
+
+static int take_comment(struct spec *spec, const char *value)
+{
+	if (strlen(value) >= SPEC_COMMENT_BYTES)
+		return fail(-EINVAL, "the comment is longer than %d bytes", SPEC_COMMENT_BYTES - 1);
+	memcpy(spec->comment, value, strlen(value) + 1);
+	return 0;
+}
+
+static bool show_comment(const struct spec *spec, char *value)
+{
+	snprintf(value, SPEC_VALUE_BYTES, "%s", spec->comment);
+	return *spec->comment;
+}
+
+static int take_mode(struct spec *spec, const char *value)
+{
+	(void)spec; /* preserve is all there is */
+	if (!strcmp(value, "preserve"))
+		return 0;
+	if (!strcmp(value, "masquerade"))
+		return fail(-EINVAL, "mode=masquerade is not in this version; mode=preserve is");
+	return fail(-EINVAL, "mode=%s is not known: type mode=preserve", value);
+}
+
+static int take_enabled(struct spec *spec, const char *value)
+{
+	if (strcmp(value, "yes") && strcmp(value, "no"))
+		return fail(-EINVAL, "enabled=%s is not known: type enabled=yes or enabled=no",
+			    value);
+	spec->enabled = !strcmp(value, "yes");
+	return 0;
+}
+
+static bool show_enabled(const struct spec *spec, char *value)
+{
+	snprintf(value, SPEC_VALUE_BYTES, "no");
+	return !spec->enabled;
+}
+
+/* DESIGN.md section 4's keys, in the order of canonical lines. */
+static const struct {
+	const char *name;
+	/* Stores what the value says; the rule itself has been parsed. NULL: the key is
+	 * not in this version. */
+	int (*take)(struct spec *spec, const char *value);
+	/* Writes the value, SPEC_VALUE_BYTES at most. False: it is the default, and not
+	 * shown. NULL: there is but one value. */
+	bool (*show)(const struct spec *spec, char *value);
+} keys[] = {
+	{"name", take_name, show_name},
+	{"mode", take_mode, NULL},
+	{"snat", NULL, NULL},
+	{"allow", NULL, NULL},
+	{"deny", NULL, NULL},
+	{"hairpin", NULL, NULL},
+	{"except", NULL, NULL},
+	{"idle-tcp", NULL, NULL},
+	{"idle-udp", NULL, NULL},
+	{"max-flows", NULL, NULL},
+	{"new-rate", NULL, NULL},
+	{"new-rate-source", NULL, NULL},
+	{"mss", NULL, NULL},
+	{"log", NULL, NULL},
+	{"balance", NULL, NULL},
+	{"check", NULL, NULL},
+	{"check-every", NULL, NULL},
+	{"check-timeout", NULL, NULL},
+	{"rise", NULL, NULL},
+	{"fall", NULL, NULL},
+	{"on-down", NULL, NULL},
+	{"no-target", NULL, NULL},
+	{"sticky", NULL, NULL},
+	{"slow-start", NULL, NULL},
+	{"on-resolve", NULL, NULL},
+	{"enabled", take_enabled, show_enabled},
+	{"comment", take_comment, show_comment},
+};
+#define KEYS (sizeof(keys) / sizeof(keys[0]))
+
+/* The row of the word's key, KEYS if it has none that we know. */
+static size_t find_key(const char *word)
+{
+	size_t length = strcspn(word, "="), i = 0;
+
+	while (i < KEYS && (strlen(keys[i].name) != length || memcmp(keys[i].name, word, length)))
+		i++;
+	return word[length] ? i : KEYS;
+}
+
+bool spec_key_is(const char *word)
+{
+	return find_key(word) < KEYS;
+}
+
+/* Why the word is none of a rule's, and which would be. */
+static int fail_key(const char *word, size_t key)
+{
+	int length = (int)strcspn(word, "=");
+	char valid[FAIL_TEXT_BYTES / 2];
+	size_t used = 0;
+
+	for (size_t i = 0; i < KEYS; i++)
+		if (keys[i].take)
+			used += (size_t)snprintf(valid + used, sizeof(valid) - used,
+						 "%s%s=", used ? ", " : "", keys[i].name);
+	if (!word[length])
+		return fail(-EINVAL, "\"%s\" after the rule is not KEY=VALUE; valid: %s", word,
+			    valid);
+	return fail(-EINVAL, "the key %.*s= is not %s; valid: %s", length, word,
+		    key == KEYS ? "known" : "in this version", valid);
+}
+
+int spec_keys_parse(const char *const *words, size_t count, struct spec *spec)
+{
+	bool seen[KEYS] = {false};
+	int err = 0;
+
+	for (size_t i = 0; i < count && !err; i++) {
+		size_t key = find_key(words[i]);
+
+		if (key == KEYS || !keys[key].take)
+			return fail_key(words[i], key);
+		if (seen[key])
+			return fail(-EINVAL, "%s= is given twice", keys[key].name);
+		seen[key] = true;
+		err = keys[key].take(spec, strchr(words[i], '=') + 1);
+	}
+	return err;
+}
+
+const char *spec_key_next(const struct spec *spec, size_t *at, char *value)
+{
+	while (*at < KEYS) {
+		size_t key = (*at)++;
+
+		if (keys[key].show && keys[key].show(spec, value))
+			return keys[key].name;
+	}
+	return NULL;
+}
