@@ -33,9 +33,9 @@ BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) \
 	-Iinclude -I/usr/include/$(shell uname -m)-linux-gnu
 VERSION := 0.1.0
 
-COMMON := addr attach attach_shared clock confirm destination fail flow_end instance \
-	instance_daemon interface listener log memory netlink_event netlink_link netlink_neighbour \
-	netlink_request netlink_route nexthop offload out pins preflight program progress reason \
+COMMON := addr attach attach_own attach_shared attach_tc clock confirm destination fail flow_end instance \
+	instance_daemon interface listener log memory mode netlink_event netlink_link netlink_neighbour \
+	netlink_request netlink_route netlink_tc nexthop offload out pins preflight program progress reason \
 	rules_file selftest spec spec_rule store store_change store_flow store_listener store_network \
 	store_pin store_rule sweep upgrade
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_report cmd_unload cmd_confirm \

@@ -44,14 +44,16 @@ int xdnat_xdp(struct xdp_md *ctx)
 SEC("tc")
 int xdnat_ingress(struct __sk_buff *skb)
 {
-	(void)skb;
+	if (interface_get(skb->ifindex))
+		return TC_ACT_UNSPEC;
 	return TC_ACT_UNSPEC;
 }
 
 SEC("tc")
 int xdnat_egress(struct __sk_buff *skb)
 {
-	(void)skb;
+	if (interface_get(skb->ifindex))
+		return TC_ACT_UNSPEC;
 	return TC_ACT_UNSPEC;
 }
 

@@ -193,8 +193,9 @@ enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC, XDNAT_MODE_TC };
 #define XDNAT_OWN_CLSACT     0x20 /* unload removes the clsact qdisc, if nobody uses it */
 #define XDNAT_AUTO	     0x40 /* its mode was chosen by load */
 
-/* The program's own tc filters: priority and handle, by which they are known. */
-#define XDNAT_TC_PRIORITY 0xc0de
+/* Our tc filters. Low: others' filters may end a packet's way through them (redirect it
+ * to an ifb, say), and ours leave them all that is not for a rule. */
+#define XDNAT_TC_PRIORITY 7
 #define XDNAT_TC_HANDLE	  0xdba7
 
 /* Value of xdnat_interfaces, key ifindex (__u32): the loaded interfaces. Written

@@ -10,7 +10,7 @@
 
 #include "attach.h"
 #include "cmd.h"
-#include "interface.h"
+#include "mode.h"
 #include "out.h"
 #include "problem.h"
 #include "rule_record.h"
@@ -23,12 +23,12 @@
 
 static json_t *interface_record(const struct instance *instance, const struct store_interface *row)
 {
-	bool is_attached = attach_is_attached(instance, row->ifindex);
+	bool is_attached = attach_is_attached(instance, row);
 	bool is_rxvlan_off = row->interface.flags & XDNAT_RESTORE_RXVLAN;
 	bool is_shared = row->interface.flags & XDNAT_SHARED;
 
 	return json_pack("{s:s, s:I, s:s, s:b, s:b, s:b}", "name", row->interface.name, "ifindex",
-			 (json_int_t)row->ifindex, "mode", interface_mode_name(row->interface.mode),
+			 (json_int_t)row->ifindex, "mode", mode_name(row->interface.mode),
 			 "shared", (int)is_shared, "attached", (int)is_attached, "rxvlan_off",
 			 (int)is_rxvlan_off);
 }

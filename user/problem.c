@@ -312,7 +312,7 @@ static void judge_interfaces(const struct instance *instance, const struct probl
 
 	for (i = 0; i < view->interface_count; i++) {
 		row = &view->interfaces[i];
-		if (attach_is_attached(instance, row->ifindex))
+		if (attach_is_attached(instance, row))
 			continue;
 		judge_interface(row->interface.name, problems);
 	}

@@ -173,6 +173,11 @@ int store_xdp_program(const struct store *store)
 	return store->programs[STORE_XDP];
 }
 
+int store_tc_program(const struct store *store, bool is_egress)
+{
+	return store->programs[is_egress ? STORE_EGRESS : STORE_INGRESS];
+}
+
 int store_map_each(int map, struct store_entry_sizes sizes,
 		   int (*each)(const void *key, const void *value, void *context), void *context)
 {

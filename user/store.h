@@ -31,6 +31,8 @@ int store_need_netns(const struct store *store);
 uint64_t store_netns_cookie(void);
 /* The descriptor of the pinned XDP program; stays the store's. */
 int store_xdp_program(const struct store *store);
+/* Of the pinned tc program, the one for packets' way in or out. */
+int store_tc_program(const struct store *store, bool is_egress);
 
 int store_config(const struct store *store, struct xdnat_config *config);
 /* Sums all processors, each hook apart. */
