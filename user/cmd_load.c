@@ -21,6 +21,7 @@
 #include "nexthop.h"
 #include "preflight.h"
 #include "program.h"
+#include "target_side.h"
 #include "upgrade.h"
 
 #define FLOWS_MAX    16777216
@@ -93,8 +94,9 @@ static int check_options(const struct loading *loading)
 	if (geteuid())
 		return fail(-EPERM, "load needs root (CAP_BPF and CAP_NET_ADMIN)");
 	if (options.shared && options.mode && !strcmp(options.mode, "tc"))
-		return fail(-EUSAGE, "--shared is about XDP programs, and --mode tc has none; leave "
-				     "one of them away");
+		return fail(-EUSAGE,
+			    "--shared is about XDP programs, and --mode tc has none; leave "
+			    "one of them away");
 	if (options.shared && loading->is_for_all)
 		return fail(-EUSAGE, "--shared is for interfaces that are loaded now; name them");
 	if (options.snat_ports)
@@ -352,7 +354,8 @@ static int load(struct loading *loading)
 		err = upgrade(loading);
 	if (!err)
 		err = listener_sync(loading->store);
-	if (!err && nexthop_sync(loading->store))
+	if (!err &&
+	    (nexthop_sync(loading->store) || target_side_sync(loading->instance, loading->store)))
 		log_warning("%s", fail_text()); /* the daemon tries again */
 	if (!err && !options.no_daemon)
 		err = instance_start_daemon(loading->instance);

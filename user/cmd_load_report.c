@@ -18,11 +18,10 @@ void cmd_load_note(json_t *changes, const struct store *store, uint32_t ifindex,
 	if (interface_find(store, ifindex, &row))
 		return;
 	json_array_append_new(
-		changes,
-		json_pack("{s:s, s:s, s:b, s:s?, s:b, s:s}", "name", row.interface.name, "mode",
-			  mode_name(row.interface.mode), "auto", row.interface.flags & XDNAT_AUTO,
-			  "why", why, "shared", row.interface.flags & XDNAT_SHARED, "change",
-			  change.word));
+		changes, json_pack("{s:s, s:s, s:b, s:s?, s:b, s:s}", "name", row.interface.name,
+				   "mode", mode_name(row.interface.mode), "auto",
+				   row.interface.flags & XDNAT_AUTO, "why", why, "shared",
+				   row.interface.flags & XDNAT_SHARED, "change", change.word));
 }
 
 static const char *change_text(const json_t *record)

@@ -225,8 +225,7 @@ int interface_unload(const struct instance *instance, struct store *store, uint3
 	if (interface_find(store, ifindex, &row))
 		return err ? err : attach_tc_remove(instance, ifindex, false);
 	if (!err)
-		err = attach_tc_remove(instance, ifindex,
-				       row.interface.flags & XDNAT_OWN_CLSACT);
+		err = attach_tc_remove(instance, ifindex, row.interface.flags & XDNAT_OWN_CLSACT);
 	hide_vlan_tags(&row);
 	store_interface_remove(store, ifindex);
 	return err;
@@ -289,6 +288,8 @@ int interface_attach_again(const struct instance *instance, struct store *store,
 	};
 	int err;
 
+	if (!link && wish.is_target_side) /* routes lead elsewhere now */
+		return interface_unload(instance, store, row->ifindex);
 	if (!link) {
 		attach_detach_xdp(instance, row->ifindex); /* it may be in another namespace */
 		return fail(-ENODEV,
@@ -299,7 +300,8 @@ int interface_attach_again(const struct instance *instance, struct store *store,
 	if (link->ifindex == row->ifindex && attach_is_attached(instance, row))
 		return 0;
 	if (link->ifindex != row->ifindex && attach_is_any_attached(instance, link->ifindex))
-		return interface_unload(instance, store, row->ifindex); /* by a load that was killed */
+		return interface_unload(instance, store,
+					row->ifindex); /* by a load that was killed */
 	err = interface_load(instance, store, link, &wish, NULL);
 	return err ?: 1;
 }

@@ -16,8 +16,8 @@ bool interface_is_any_attached(const struct instance *instance, const struct sto
 int interface_need_netns(const struct instance *instance, const struct store *store);
 /* How an interface is to be loaded. */
 struct interface_wish {
-	uint8_t mode; /* 0: the best that it takes */
-	bool shared;  /* beside others' programs, as it also is if it was so loaded before */
+	uint8_t mode;	     /* 0: the best that it takes */
+	bool shared;	     /* beside others' programs, as it also is if it was so loaded before */
 	bool is_target_side; /* filters only, for a target's sake; never of a loaded one */
 };
 /* Why it is in the mode that it is in; "" if that was asked for. */

@@ -94,6 +94,7 @@ int netlink_events_open(struct netlink_events **events);
 #define NETLINK_CHANGED_ADDRESSES 1 /* links, addresses, default routes */
 #define NETLINK_CHANGED_ROUTES	  2 /* where packets go */
 #define NETLINK_LOST_NEIGHBOUR	  4 /* a kept one was deleted or does not answer */
+#define NETLINK_CHANGED_FILTERS	  8 /* tc's, or their queueing disciplines */
 unsigned int netlink_events_drain(struct netlink_events *events,
 				  bool (*is_kept)(const struct netlink_hop *hop));
 void netlink_events_close(struct netlink_events *events); /* accepts NULL */

@@ -106,8 +106,7 @@ int netlink_filters(uint32_t ifindex, bool is_egress, struct netlink_filter **fi
 	*count = 0;
 	info = netlink_request_begin(&request, RTM_GETTFILTER, NLM_F_DUMP, sizeof(*info));
 	info->tcm_ifindex = ifindex;
-	info->tcm_parent =
-		TC_H_MAKE(TC_H_CLSACT, is_egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
+	info->tcm_parent = TC_H_MAKE(TC_H_CLSACT, is_egress ? TC_H_MIN_EGRESS : TC_H_MIN_INGRESS);
 	err = netlink_dump(&request, add_filter, &list);
 	if (err == -ENODEV) /* nothing has filters there */
 		return 0;

@@ -41,8 +41,8 @@ static int swap_all(const struct instance *instance, const struct programs *prog
 	const struct attach_programs present = program_attached(programs);
 
 	for (size_t i = 0; i < count; i++) {
-		int err = attach_replace(instance, swaps[i].row->ifindex, &present,
-					 &swaps[i].before);
+		int err =
+			attach_replace(instance, swaps[i].row->ifindex, &present, &swaps[i].before);
 
 		swaps[i].is_done |= swaps[i].before.xdp >= 0 || swaps[i].before.tc[0] >= 0;
 		if (!err)
@@ -83,8 +83,7 @@ static int upgrade_shared(const struct instance *instance, const struct store *s
 		const struct store_interface *row = swaps[i].row;
 		struct netlink_link link = {.ifindex = row->ifindex};
 
-		if (!(row->interface.flags & XDNAT_SHARED) ||
-		    !attach_is_attached(instance, row))
+		if (!(row->interface.flags & XDNAT_SHARED) || !attach_is_attached(instance, row))
 			continue;
 		strcpy(link.name, row->interface.name);
 		err = attach_shared_add(instance, store, &link, row->interface.mode);
