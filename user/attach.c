@@ -171,6 +171,19 @@ int attach_detach_xdp(const struct instance *instance, uint32_t ifindex)
 	return err ? err : attach_shared_remove(instance, ifindex);
 }
 
+/* In the instance's network namespace, which is not the caller's. */
+static bool is_elsewhere(const struct instance *instance, uint32_t ifindex)
+{
+	struct store *store;
+	bool is;
+
+	if (store_open_remains(instance, &store))
+		return false;
+	is = store_need_netns(store) && store_device_is_there(store, ifindex);
+	store_close(store);
+	return is;
+}
+
 bool attach_is_attached(const struct instance *instance, const struct store_interface *row)
 {
 	bool is_tc_alone = row->interface.mode == XDNAT_MODE_TC;
@@ -179,10 +192,7 @@ bool attach_is_attached(const struct instance *instance, const struct store_inte
 		return false;
 	if (attach_tc_is_attached(instance, row->ifindex))
 		return true;
-	if (attach_own_is_home(instance))
-		return false;
-	/* A living daemon keeps its namespace alive, and the filters there. */
-	return !is_tc_alone || instance_daemon(instance);
+	return is_elsewhere(instance, row->ifindex);
 }
 
 bool attach_is_any_attached(const struct instance *instance, uint32_t ifindex)

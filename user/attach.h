@@ -27,7 +27,7 @@ int attach_interface(const struct instance *instance, struct store *store,
  * stay: attach_tc_remove(). */
 int attach_detach_xdp(const struct instance *instance, uint32_t ifindex);
 /* True if all that the row asks for is there. From another network namespace filters
- * cannot be seen: then true while XDP is, in tc mode while the daemon lives. */
+ * cannot be seen: then true while XDP is, in tc mode while the interface is. */
 bool attach_is_attached(const struct instance *instance, const struct store_interface *row);
 /* True if anything of ours is there. */
 bool attach_is_any_attached(const struct instance *instance, uint32_t ifindex);

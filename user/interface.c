@@ -127,7 +127,9 @@ static int attach_as(const struct instance *instance, struct store *store,
 	}
 	if (!err)
 		err = store_interface_put(store, row);
-	return err ? err : attach_interface(instance, store, link, &row->interface);
+	if (!err)
+		err = attach_interface(instance, store, link, &row->interface);
+	return err ? err : store_device_put(store, link->ifindex);
 }
 
 /* The mode that was asked for, or the best that works. */
@@ -227,6 +229,7 @@ int interface_unload(const struct instance *instance, struct store *store, uint3
 	if (!err)
 		err = attach_tc_remove(instance, ifindex, row.interface.flags & XDNAT_OWN_CLSACT);
 	hide_vlan_tags(&row);
+	store_device_remove(store, ifindex);
 	store_interface_remove(store, ifindex);
 	return err;
 }

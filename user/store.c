@@ -28,6 +28,7 @@ static const struct store_pin map_table[STORE_MAPS] = {
 	[STORE_RULES] = {"xdnat_rules", 4, sizeof(struct xdnat_rule)},
 	[STORE_SPECS] = {"xdnat_specs", 4, sizeof(struct xdnat_spec)},
 	[STORE_INTERFACES] = {"xdnat_interfaces", 4, sizeof(struct xdnat_interface)},
+	[STORE_DEVICES] = {"xdnat_devices", 4, 4, BPF_MAP_TYPE_DEVMAP_HASH},
 	[STORE_NEIGHBOURS] = {"xdnat_neighbours", sizeof(struct xdnat_neighbour), 4},
 	[STORE_FLOWS4] = {"xdnat_flows4", sizeof(struct xdnat_key4), sizeof(struct xdnat_half4)},
 	[STORE_FLOWS6] = {"xdnat_flows6", sizeof(struct xdnat_key6), sizeof(struct xdnat_half6)},

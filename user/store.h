@@ -87,6 +87,13 @@ int store_interfaces(const struct store *store, struct store_interface **interfa
 int store_interface_put(struct store *store, const struct store_interface *interface);
 int store_interface_remove(struct store *store, uint32_t ifindex);
 
+/* Of an interface in the caller's network namespace: the kernel knows it as one of ours
+ * until it is gone or leaves that namespace, or we forget it. */
+int store_device_put(struct store *store, uint32_t ifindex);
+int store_device_remove(struct store *store, uint32_t ifindex);
+/* Asked in any network namespace. */
+bool store_device_is_there(const struct store *store, uint32_t ifindex);
+
 /* Neighbour entries that we keep resolved. */
 int store_neighbours(const struct store *store, struct xdnat_neighbour **neighbours, size_t *count);
 int store_neighbour_put(struct store *store, const struct xdnat_neighbour *neighbour);
