@@ -93,6 +93,15 @@ struct {
 	__type(value, struct xdnat_interface);
 } xdnat_interfaces SEC(".maps");
 
+/* Tools only: the interfaces that have our filters. The kernel takes an entry out with
+ * its interface, and so tells in every network namespace whether that is gone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, XDNAT_INTERFACES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} xdnat_devices SEC(".maps");
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

@@ -194,8 +194,9 @@ enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC, XDNAT_MODE_TC };
 #define XDNAT_AUTO	     0x40 /* its mode was chosen by load */
 #define XDNAT_LISTENS	     0x80 /* a listener's address is on it: the leak guard watches */
 
-/* The program's own tc filters: priority and handle, by which they are known. */
-#define XDNAT_TC_PRIORITY 0xc0de
+/* Our tc filters. Low: others' filters may end a packet's way through them (redirect it
+ * to an ifb, say), and ours leave them all that is not for a rule. */
+#define XDNAT_TC_PRIORITY 7
 #define XDNAT_TC_HANDLE	  0xdba7
 
 /* Value of xdnat_interfaces, key ifindex (__u32): the loaded interfaces. Written

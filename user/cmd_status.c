@@ -10,7 +10,7 @@
 
 #include "attach.h"
 #include "cmd.h"
-#include "interface.h"
+#include "mode.h"
 #include "out.h"
 #include "problem.h"
 #include "rule_record.h"
@@ -23,14 +23,17 @@
 
 static json_t *interface_record(const struct instance *instance, const struct store_interface *row)
 {
-	bool is_attached = attach_is_attached(instance, row->ifindex);
+	bool is_attached = attach_is_attached(instance, row);
 	bool is_rxvlan_off = row->interface.flags & XDNAT_RESTORE_RXVLAN;
 	bool is_shared = row->interface.flags & XDNAT_SHARED;
+	bool is_auto = row->interface.flags & XDNAT_AUTO;
+	bool is_target_side = row->interface.flags & XDNAT_TARGET_SIDE;
 
-	return json_pack("{s:s, s:I, s:s, s:b, s:b, s:b}", "name", row->interface.name, "ifindex",
-			 (json_int_t)row->ifindex, "mode", interface_mode_name(row->interface.mode),
-			 "shared", (int)is_shared, "attached", (int)is_attached, "rxvlan_off",
-			 (int)is_rxvlan_off);
+	return json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "name", row->interface.name,
+			 "ifindex", (json_int_t)row->ifindex, "mode",
+			 mode_name(row->interface.mode), "auto", (int)is_auto, "target_side",
+			 (int)is_target_side, "shared", (int)is_shared, "attached",
+			 (int)is_attached, "rxvlan_off", (int)is_rxvlan_off);
 }
 
 static int put_interfaces(json_t *document, const struct instance *instance,
@@ -129,6 +132,9 @@ static bool flag(const json_t *object, const char *key)
 
 static const char *interface_note(const json_t *row)
 {
+	if (flag(row, "target_side"))
+		return flag(row, "attached") ? ", not loaded: a target's side"
+					     : ", not loaded: a target's side, not attached";
 	if (!flag(row, "attached"))
 		return ", not attached";
 	return flag(row, "rxvlan_off") ? ", attached, rx VLAN offload is off until unload"

@@ -25,6 +25,7 @@
 #include "nexthop.h"
 #include "store.h"
 #include "sweep.h"
+#include "target_side.h"
 
 /* Announcements come in bunches (an address brings its routes along). */
 #define DEBOUNCE_MS 50
@@ -117,6 +118,8 @@ static int keep_neighbours(struct daemon *daemon)
 	err = store_config(daemon->store, &config);
 	if (!err)
 		err = nexthop_sync(daemon->store);
+	if (!err)
+		err = target_side_sync(&daemon->instance, daemon->store);
 	if (!err)
 		daemon->generation = config.generation;
 	close(lock);
@@ -280,6 +283,8 @@ static void on_event(uv_poll_t *poll, int status, int events)
 		daemon->duties[DUTY_INTERFACES].is_due = true;
 		daemon->duties[DUTY_LISTENERS].is_due = true;
 	}
+	if (changes & NETLINK_CHANGED_FILTERS)
+		daemon->duties[DUTY_INTERFACES].is_due = true;
 	if (changes & NETLINK_CHANGED_ROUTES)
 		daemon->routes_changed = true;
 	if (changes & (NETLINK_CHANGED_ROUTES | NETLINK_LOST_NEIGHBOUR))

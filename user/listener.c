@@ -194,6 +194,17 @@ int listener_expand(const struct store_rule *rules, size_t rule_count,
 	return err;
 }
 
+/* Nobody loaded them. */
+static size_t drop_target_sides(struct store_interface *interfaces, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (!(interfaces[i].interface.flags & XDNAT_TARGET_SIDE))
+			interfaces[kept++] = interfaces[i];
+	return kept;
+}
+
 int listener_world_read(const struct store *store, struct listener_world *world)
 {
 	struct store_interface *interfaces = NULL;
@@ -203,6 +214,8 @@ int listener_world_read(const struct store *store, struct listener_world *world)
 	int err;
 
 	err = store_interfaces(store, &interfaces, &world->interface_count);
+	if (!err)
+		world->interface_count = drop_target_sides(interfaces, world->interface_count);
 	world->interfaces = interfaces;
 	if (!err)
 		err = netlink_addresses(&addresses, &world->address_count);

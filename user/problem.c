@@ -14,6 +14,7 @@
 
 #include "addr.h"
 #include "attach.h"
+#include "attach_own.h"
 #include "confirm.h"
 #include "fail.h"
 #include "interface.h"
@@ -94,14 +95,24 @@ static const char *interface_name(uint32_t ifindex, char *name)
 	return name;
 }
 
-static bool is_loaded(const struct problem_view *view, uint32_t ifindex)
+/* Loaded, or only a target's side. */
+static bool has_row(const struct problem_view *view, uint32_t ifindex, bool is_side_enough)
 {
+	const struct store_interface *row;
 	size_t i;
 
-	for (i = 0; i < view->interface_count; i++)
-		if (view->interfaces[i].ifindex == ifindex)
+	for (i = 0; i < view->interface_count; i++) {
+		row = &view->interfaces[i];
+		if (row->ifindex == ifindex &&
+		    (is_side_enough || !(row->interface.flags & XDNAT_TARGET_SIDE)))
 			return true;
+	}
 	return false;
+}
+
+static bool is_loaded(const struct problem_view *view, uint32_t ifindex)
+{
+	return has_row(view, ifindex, false);
 }
 
 static void judge_neighbour(const struct netlink_hop *hop, const char *interface, json_t *problems)
@@ -129,7 +140,7 @@ static void judge_target(const struct problem_view *view, const struct xdnat_add
 		return;
 	}
 	interface_name(hop.ifindex, interface);
-	if (!is_loaded(view, hop.ifindex))
+	if (!has_row(view, hop.ifindex, true))
 		add(problems, "not_loaded",
 		    "replies of %s come in by %s, where xdnat is not loaded; type: xdnat load %s",
 		    text, interface, interface);
@@ -283,8 +294,11 @@ static void judge_confirm(const struct instance *instance, json_t *problems)
 
 /* One that is loaded and not attached. With no other program in the way, the daemon
  * attaches it within a second. */
-static void judge_interface(const char *name, json_t *problems)
+static void judge_interface(const struct instance *instance, const struct store_interface *row,
+			    json_t *problems)
 {
+	struct attach_own own = attach_own_read(instance->pin_dir);
+	const char *name = row->interface.name;
 	struct netlink_link link;
 
 	if (netlink_link(name, &link))
@@ -292,7 +306,8 @@ static void judge_interface(const char *name, json_t *problems)
 		    "%s is gone; xdnatd attaches to it once there is an interface of that name; if "
 		    "there will be none, type: xdnat unload %s",
 		    name, name);
-	else if (link.xdp_prog_id)
+	else if (row->interface.mode != XDNAT_MODE_TC && link.xdp_prog_id &&
+		 !attach_own_has_id(&own, link.xdp_prog_id))
 		add(problems, "not_attached",
 		    "%s forwards nothing: another XDP program (id %" PRIu32 ") is on it, and "
 		    "xdnatd tries again every second; to look at it: bpftool net show dev %s",
@@ -312,9 +327,9 @@ static void judge_interfaces(const struct instance *instance, const struct probl
 
 	for (i = 0; i < view->interface_count; i++) {
 		row = &view->interfaces[i];
-		if (attach_is_attached(instance, row->ifindex))
+		if (attach_is_attached(instance, row))
 			continue;
-		judge_interface(row->interface.name, problems);
+		judge_interface(instance, row, problems);
 	}
 }
 

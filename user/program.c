@@ -309,9 +309,15 @@ int program_load(const struct instance *instance, const struct store *store,
 	return err;
 }
 
-int program_xdp(const struct programs *programs)
+struct attach_programs program_attached(const struct programs *programs)
 {
-	return bpf_program__fd(programs->skeleton->progs.xdnat_xdp);
+	const struct xdnat_bpf *skeleton = programs->skeleton;
+
+	return (struct attach_programs){
+		.xdp = bpf_program__fd(skeleton->progs.xdnat_xdp),
+		.tc = {bpf_program__fd(skeleton->progs.xdnat_ingress),
+		       bpf_program__fd(skeleton->progs.xdnat_egress)},
+	};
 }
 
 void program_discard_beside(const struct instance *instance, const struct programs *programs)

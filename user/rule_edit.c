@@ -17,6 +17,7 @@
 #include "nexthop.h"
 #include "problem.h"
 #include "progress.h"
+#include "target_side.h"
 
 #define RESOLVE_MS 1000
 /* Each costs questions to the kernel; `xdnat` shows the others' problems. */
@@ -208,6 +209,9 @@ int rule_edit_apply(struct rule_edit *edit, const struct rule_wanted *wanted, si
 	if (!err) {
 		target_count = list_targets(&edit->change, targets);
 		ask_for(edit, targets, target_count);
+		if (target_side_add(edit->instance, edit->store, edit->change.added,
+				    edit->change.added_count))
+			log_warning("%s", fail_text());
 		err = rule_change_apply(edit->instance, edit->store, &edit->set, &edit->change);
 		edit->is_committed = !err;
 	}

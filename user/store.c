@@ -28,6 +28,7 @@ static const struct store_pin map_table[STORE_MAPS] = {
 	[STORE_RULES] = {"xdnat_rules", 4, sizeof(struct xdnat_rule)},
 	[STORE_SPECS] = {"xdnat_specs", 4, sizeof(struct xdnat_spec)},
 	[STORE_INTERFACES] = {"xdnat_interfaces", 4, sizeof(struct xdnat_interface)},
+	[STORE_DEVICES] = {"xdnat_devices", 4, 4, BPF_MAP_TYPE_DEVMAP_HASH},
 	[STORE_NEIGHBOURS] = {"xdnat_neighbours", sizeof(struct xdnat_neighbour), 4},
 	[STORE_FLOWS4] = {"xdnat_flows4", sizeof(struct xdnat_key4), sizeof(struct xdnat_half4)},
 	[STORE_FLOWS6] = {"xdnat_flows6", sizeof(struct xdnat_key6), sizeof(struct xdnat_half6)},
@@ -171,6 +172,11 @@ int store_need_netns(const struct store *store)
 int store_xdp_program(const struct store *store)
 {
 	return store->programs[STORE_XDP];
+}
+
+int store_tc_program(const struct store *store, bool is_egress)
+{
+	return store->programs[is_egress ? STORE_EGRESS : STORE_INGRESS];
 }
 
 int store_map_each(int map, struct store_entry_sizes sizes,

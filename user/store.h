@@ -31,6 +31,8 @@ int store_need_netns(const struct store *store);
 uint64_t store_netns_cookie(void);
 /* The descriptor of the pinned XDP program; stays the store's. */
 int store_xdp_program(const struct store *store);
+/* Of the pinned tc program, the one for packets' way in or out. */
+int store_tc_program(const struct store *store, bool is_egress);
 
 int store_config(const struct store *store, struct xdnat_config *config);
 /* Sums all processors, each hook apart. */
@@ -84,6 +86,13 @@ struct store_interface {
 int store_interfaces(const struct store *store, struct store_interface **interfaces, size_t *count);
 int store_interface_put(struct store *store, const struct store_interface *interface);
 int store_interface_remove(struct store *store, uint32_t ifindex);
+
+/* Of an interface in the caller's network namespace: the kernel knows it as one of ours
+ * until it is gone or leaves that namespace, or we forget it. */
+int store_device_put(struct store *store, uint32_t ifindex);
+int store_device_remove(struct store *store, uint32_t ifindex);
+/* Asked in any network namespace. */
+bool store_device_is_there(const struct store *store, uint32_t ifindex);
 
 /* Neighbour entries that we keep resolved. */
 int store_neighbours(const struct store *store, struct xdnat_neighbour **neighbours, size_t *count);

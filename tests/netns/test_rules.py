@@ -246,12 +246,6 @@ def test_mode_tc_is_refused(xdnat):
     assert not xdnat.is_loaded()
 
 
-def test_mode_auto_is_native_and_says_so(xdnat):
-    done = xdnat("load", "wan", "lan")
-    assert "native" in done.stdout + done.stderr
-    assert "native" in xdnat("status").stdout
-
-
 def test_not_root(network, native):
     """Everybody may read the help, nobody else the maps."""
     directory = "/tmp/%s" % w.name("bin")
@@ -302,17 +296,21 @@ def test_json_everywhere(network, native, service):
 
 
 def test_json_of_load_and_unload(xdnat):
-    def row(name, change):
-        return {"name": name, "mode": "native", "shared": False, "change": change}
+    def row(name, change, mode="native", why=None):
+        return {"name": name, "mode": mode, "auto": mode == "tc", "why": why, "shared": False,
+                "change": change}
 
     loaded = xdnat.json("load", "wan", "--mode", "native", "--no-daemon")
     assert loaded == {"version": 1, "kind": "load", "interfaces": [row("wan", "loaded")],
                       "daemon_pid": None, "confirm_sec": None}
     both = xdnat.json("load", "wan", "lan", "--confirm", "60")
-    assert both["interfaces"] == [row("lan", "loaded"), row("wan", "upgraded")]
+    why = both["interfaces"][0]["why"]
+    assert "veth" in why
+    assert both["interfaces"] == [row("lan", "loaded", "tc", why), row("wan", "upgraded")]
     assert both["daemon_pid"] == xdnat.daemon() and both["confirm_sec"] == 60
     assert [xdnat.json("confirm")["confirmed"] for _ in range(2)] == [True, False]
-    assert xdnat.json("load")["interfaces"] == [row("wan", "upgraded"), row("lan", "upgraded")]
+    assert xdnat.json("load")["interfaces"] == [row("wan", "upgraded"),
+                                                row("lan", "upgraded", "tc")]
     assert xdnat.json("unload", "wan") == {"version": 1, "kind": "unload", "interfaces": ["wan"]}
     assert xdnat.json("unload", "--all")["interfaces"] == ["lan"]
     xdnat.refused(3, "status")
