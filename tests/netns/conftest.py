@@ -26,10 +26,28 @@ def xdnat(network):
         command.destroy()
 
 
-@pytest.fixture(params=["native", "generic"])
+@pytest.fixture
+def offloads(network):
+    """Both end hosts as they are by default."""
+    for end in network.client, network.server:
+        network.set_offloads(end, True)
+    yield
+    for end in network.client, network.server:
+        network.set_offloads(end, False)
+
+
+@pytest.fixture(params=["native", "generic", "tc", "auto"])
 def loaded(request, xdnat):
     """Loaded on both interfaces, in each mode."""
+    if request.param in ("tc", "auto"):
+        request.getfixturevalue("offloads")
     xdnat("load", "wan", "lan", "--mode", request.param)
+    return xdnat
+
+
+@pytest.fixture
+def tc(xdnat, offloads):
+    xdnat("load", "wan", "lan", "--mode", "tc")
     return xdnat
 
 
