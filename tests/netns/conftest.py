@@ -26,11 +26,16 @@ def xdnat(network):
         command.destroy()
 
 
-@pytest.fixture(params=["native", "generic"])
-def loaded(request, xdnat):
-    """Loaded on both interfaces, in each mode."""
-    xdnat("load", "wan", "lan", "--mode", request.param)
-    return xdnat
+@pytest.fixture(params=["native", "generic", "tc", "auto"])
+def loaded(request, network, xdnat):
+    """Loaded on both interfaces, in each mode; where that is tc, the end hosts leave to
+    their card what they like."""
+    network.set_offloads(request.param in ("tc", "auto"))
+    try:
+        xdnat("load", "wan", "lan", "--mode", request.param)
+        yield xdnat
+    finally:
+        network.set_offloads(False)
 
 
 @pytest.fixture
