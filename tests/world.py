@@ -176,9 +176,9 @@ class Xdnat:
         return any(one["attached"] for one in self.rows(device))
 
     def forwarded(self):
-        """Packets that were counted as forwarded."""
-        return next(row["packets"] for row in self.json("stats")["reasons"]
-                    if row["reason"] == "forwarded")
+        """Packets that were counted as forwarded, at whichever hook."""
+        return sum(row["packets"] for row in self.json("stats")["reasons"]
+                   if row["reason"] == "forwarded")
 
     def destroy(self):
         """Whatever state it is in: gone."""

@@ -124,7 +124,8 @@ static void print_overview(void)
 	const struct cmd *cmd;
 	size_t i;
 
-	printf("xdnat forwards TCP and UDP ports inside the kernel, on the network card (XDP).\n");
+	printf("xdnat forwards TCP and UDP ports inside the kernel, on the network card (XDP)\n"
+	       "or right behind it (tc).\n");
 	printf("\nCommands\n");
 	for (cmd = cmd_table; cmd->verb; cmd++)
 		print_line(cmd);

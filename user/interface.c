@@ -175,8 +175,9 @@ static int make_row(const struct netlink_link *link, const struct interface_wish
 	};
 	strcpy(row->interface.name, link->name);
 	if (before)
-		row->interface.flags = before->interface.flags &
-				       (XDNAT_SHARED | XDNAT_RESTORE_RXVLAN | XDNAT_OWN_CLSACT);
+		row->interface.flags =
+			before->interface.flags &
+			(XDNAT_SHARED | XDNAT_RESTORE_RXVLAN | XDNAT_OWN_CLSACT | XDNAT_LISTENS);
 	if (wish->shared)
 		row->interface.flags |= XDNAT_SHARED;
 	if (wish->is_target_side)
@@ -244,7 +245,7 @@ int interface_step_back(const struct instance *instance, struct store *store,
 		return err;
 	hide_vlan_tags(&side);
 	side.interface.mode = XDNAT_MODE_TC;
-	side.interface.flags &= XDNAT_NO_ETHERNET | XDNAT_OWN_CLSACT;
+	side.interface.flags &= XDNAT_NO_ETHERNET | XDNAT_OWN_CLSACT | XDNAT_LISTENS;
 	side.interface.flags |= XDNAT_TARGET_SIDE;
 	return store_interface_put(store, &side);
 }

@@ -356,6 +356,12 @@ def test_local_listener_is_told(network, native, service):
     assert "a service" in native("rule", "enable", "8085/tcp").stderr
 
 
-def test_target_behind_an_interface_that_is_not_loaded(native):
+def test_target_behind_an_interface_that_takes_no_filters(network, native):
+    """It gets none by itself, and the rule is there all the same."""
     native("unload", "lan")
-    assert "xdnat load lan" in native("rule", "add", "8085:%s:80" % SERVER).stderr
+    network.router.run("tc", "qdisc", "add", "dev", "lan", "ingress")
+    try:
+        told = native("rule", "add", "8085:%s:80" % SERVER).stderr
+    finally:
+        network.router.run("tc", "qdisc", "del", "dev", "lan", "ingress")
+    assert "plain ingress qdisc" in told and "xdnat load lan" in told, told
