@@ -96,7 +96,7 @@ def delete(descriptor, key):
 
 def set_lifetimes(config, ticks):
     """Writes every lifetime in the pinned map xdnat_config: the tests' clock hook."""
-    value = lookup(config, bytes(4), 56)
+    value = lookup(config, bytes(4), 64)
     update(config, bytes(4), value[:28] + struct.pack("5I", *[ticks] * 5) + value[48:])
 
 
