@@ -92,7 +92,8 @@ static __always_inline void making_start(struct making *making, const struct xdn
 	making->leaving = making->original;
 	if (!(rule->flags & XDNAT_RULE_LOCAL))
 		making->leaving.dst = rule->target;
-	making->leaving.ports.dport = rule->target_port;
+	making->leaving.ports.dport =
+		rule_target_port(rule, making->original.ports.dport);
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
 	making->now = life_now();

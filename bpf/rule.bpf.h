@@ -18,6 +18,22 @@ static __always_inline bool is_mapped(const struct xdnat_addr *addr)
 	return !addr->word[0] && !addr->word[1] && addr->word[2] == bpf_htonl(0xffff);
 }
 
+/* The id of the rule in whose range the listener's port is; 0: none, also where a rule excepts the
+ * port. */
+static __noinline __u32 rule_in_ranges(const struct xdnat_listener *listener)
+{
+	struct xdnat_range range = {
+		.prefix_bits = XDNAT_RANGE_BITS + 8 * sizeof(range.port),
+		.set = listener->set,
+		.proto = listener->proto,
+		.addr = listener->addr,
+		.port = listener->port,
+	};
+	const __u32 *id = bpf_map_lookup_elem(&xdnat_ranges, &range);
+
+	return id ? *id : 0;
+}
+
 /* The id of the listener's rule in the active set; 0: none. */
 static __always_inline __u32 rule_at(struct xdnat_listener *listener)
 {
@@ -28,7 +44,10 @@ static __always_inline __u32 rule_at(struct xdnat_listener *listener)
 		return 0;
 	listener->set = config->active_set;
 	id = bpf_map_lookup_elem(&xdnat_listeners, listener);
-	return id ? *id : 0;
+	if (id)
+		return *id;
+	/* Written before the set comes into force: it is of this set. */
+	return config->has_ranges >> (listener->set & 1) & 1 ? rule_in_ranges(listener) : 0;
 }
 
 /* The id of the rule whose listener is tuple's destination; 0: none. */
@@ -73,6 +92,14 @@ static __always_inline struct xdnat_rule *rule_get(__u32 id)
 	struct xdnat_rule *rule = bpf_map_lookup_elem(&xdnat_rules, &id);
 
 	return rule && rule->id == id ? rule : NULL;
+}
+
+/* The port that the rule sends a packet for dport to. */
+static __always_inline __be16 rule_target_port(const struct xdnat_rule *rule, __be16 dport)
+{
+	if (rule->target_port)
+		return rule->target_port;
+	return bpf_htons((__u16)(bpf_ntohs(dport) + rule->port_offset_host));
 }
 
 static __always_inline bool is_martian4(__be32 ip4)

@@ -105,7 +105,8 @@ static int add_targets(const struct store *store, struct destinations *destinati
 
 	err = store_rules(store, &rules, &count);
 	for (size_t i = 0; !err && i < count; i++)
-		err = add_destination(destinations, &rules[i].spec.target, true);
+		if (!rules[i].spec.is_local)
+			err = add_destination(destinations, &rules[i].spec.target, true);
 	free(rules);
 	return err;
 }

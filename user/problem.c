@@ -5,6 +5,7 @@
  */
 #include "problem.h"
 
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -18,7 +19,6 @@
 #include "confirm.h"
 #include "fail.h"
 #include "interface.h"
-#include "listener.h"
 #include "netlink.h"
 #include "reason.h"
 
@@ -52,7 +52,9 @@ int problem_view_read(const struct store *store, struct problem_view *view)
 	int err;
 
 	view->store = store;
-	err = store_listeners(store, &view->listeners, &view->listener_count);
+	err = store_listeners(store, &view->set.listeners, &view->set.listener_count);
+	if (!err)
+		err = store_ranges(store, &view->set.ranges, &view->set.range_count);
 	if (err)
 		return err;
 	return store_interfaces(store, &view->interfaces, &view->interface_count);
@@ -61,7 +63,7 @@ int problem_view_read(const struct store *store, struct problem_view *view)
 void problem_view_free(struct problem_view *view)
 {
 	free(view->interfaces);
-	free(view->listeners);
+	listener_set_release(&view->set);
 }
 
 static bool is_sysctl_off(const char *path)
@@ -151,8 +153,11 @@ static bool has_listener(const struct problem_view *view, uint32_t rule)
 {
 	size_t i;
 
-	for (i = 0; i < view->listener_count; i++)
-		if (view->listeners[i].rule == rule)
+	for (i = 0; i < view->set.listener_count; i++)
+		if (view->set.listeners[i].rule == rule)
+			return true;
+	for (i = 0; i < view->set.range_count; i++)
+		if (view->set.ranges[i].rule == rule)
 			return true;
 	return false;
 }
@@ -161,30 +166,71 @@ static bool has_listener(const struct problem_view *view, uint32_t rule)
 static const char *wanted_interface(const struct problem_view *view,
 				    const struct listener_world *world, const struct spec *spec)
 {
-	bool is_v6 = !addr_is_v4(&spec->target);
 	size_t i;
 
 	if (spec->bind == SPEC_BIND_INTERFACE)
 		return "its interface does not have";
 	for (i = 0; spec->bind == SPEC_BIND_DEFAULT && i < world->default_count; i++)
-		if (world->defaults[i].is_v6 == is_v6 &&
+		if (spec_families(spec) & (world->defaults[i].is_v6 ? SPEC_V6 : SPEC_V4) &&
 		    is_loaded(view, world->defaults[i].ifindex))
 			return "no loaded interface with the default route has";
 	return "no loaded interface has";
 }
 
-/* True if another rule has each of the listeners that this one would like. */
-static bool are_taken(const struct problem_view *view, const struct store_listener *wanted,
-		      size_t count)
+static bool is_listener_taken(const struct problem_view *view, const struct store_listener *wanted)
 {
-	size_t taken = 0;
-	size_t i, j;
+	size_t i;
 
-	for (i = 0; i < count; i++)
-		for (j = 0; j < view->listener_count; j++)
-			taken += memcmp(&view->listeners[j].key, &wanted[i].key,
-					sizeof(wanted[i].key)) == 0;
-	return taken == count;
+	for (i = 0; i < view->set.listener_count; i++)
+		if (memcmp(&view->set.listeners[i].key, &wanted->key, sizeof(wanted->key)) == 0)
+			return true;
+	return false;
+}
+
+/* True if another rule has that port of that address. */
+static bool is_port_taken(const struct problem_view *view, const struct xdnat_range *wanted)
+{
+	const struct xdnat_range *key;
+	uint32_t differ;
+	size_t i;
+
+	for (i = 0; i < view->set.range_count; i++) {
+		key = &view->set.ranges[i].key;
+		differ = ntohs(key->port) ^ ntohs(wanted->port);
+		if (view->set.ranges[i].rule && key->proto == wanted->proto &&
+		    addr_equal(&key->addr, &wanted->addr) &&
+		    !(differ >> (XDNAT_RANGE_BITS + 16 - key->prefix_bits)))
+			return true;
+	}
+	return false;
+}
+
+/* True if other rules have what this one would like: each listener, or of ranges where
+ * each prefix begins. */
+static bool are_taken(const struct problem_view *view, const struct listener_set *wanted)
+{
+	size_t i;
+
+	for (i = 0; i < wanted->listener_count; i++)
+		if (!is_listener_taken(view, &wanted->listeners[i]) &&
+		    !is_port_taken(view, &(struct xdnat_range){
+						 .proto = wanted->listeners[i].key.proto,
+						 .addr = wanted->listeners[i].key.addr,
+						 .port = wanted->listeners[i].key.port,
+					 }))
+			return false;
+	for (i = 0; i < wanted->range_count; i++)
+		if (wanted->ranges[i].rule && !is_port_taken(view, &wanted->ranges[i].key))
+			return false;
+	return true;
+}
+
+static const char *family_name(const struct spec *spec)
+{
+	static const char *const names[] = {
+		[SPEC_V4] = "IPv4", [SPEC_V6] = "IPv6", [SPEC_V4 | SPEC_V6] = "IPv4 or IPv6"};
+
+	return names[spec_families(spec)];
 }
 
 /* Why a rule listens nowhere: its interfaces have no address, other rules have
@@ -193,23 +239,21 @@ static void judge_listeners(const struct problem_view *view, const struct store_
 			    json_t *problems)
 {
 	const char *name = rule->spec.name;
-	struct store_listener *wanted = NULL;
+	struct listener_set wanted = {};
 	struct listener_world world = {};
-	size_t count = 0;
 
-	if (listener_world_read(view->store, &world) ||
-	    listener_expand(rule, 1, &world, &wanted, &count))
+	if (listener_world_read(view->store, rule, 1, &world) ||
+	    listener_expand(rule, 1, &world, &wanted))
 		goto out;
-	if (!count)
+	if (!wanted.listener_count && !wanted.range_count)
 		add(problems, "no_address",
 		    "rule %s listens nowhere at present: %s an %s address (link-local ones do not "
 		    "count); it follows once there is one",
-		    name, wanted_interface(view, &world, &rule->spec),
-		    addr_is_v4(&rule->spec.target) ? "IPv4" : "IPv6");
-	else if (are_taken(view, wanted, count))
+		    name, wanted_interface(view, &world, &rule->spec), family_name(&rule->spec));
+	else if (are_taken(view, &wanted))
 		add(problems, "no_address",
 		    "rule %s listens nowhere at present: rules bound more closely have its "
-		    "addresses and port",
+		    "addresses and ports",
 		    name);
 	else
 		add(problems, "no_listener",
@@ -217,7 +261,7 @@ static void judge_listeners(const struct problem_view *view, const struct store_
 		    "changed; type: xdnat load",
 		    name);
 out:
-	free(wanted);
+	listener_set_release(&wanted);
 	listener_world_release(&world);
 }
 
@@ -262,11 +306,13 @@ void problem_of_rule(const struct problem_view *view, const struct store_rule *r
 {
 	if (!rule->spec.enabled)
 		return;
-	judge_forwarding(!addr_is_v4(&rule->spec.target), problems);
+	if (!rule->spec.is_local)
+		judge_forwarding(!addr_is_v4(&rule->spec.target), problems);
 	if (!has_listener(view, rule->id))
 		judge_listeners(view, rule, problems);
 	judge_bind(view, &rule->spec, problems);
-	judge_target(view, &rule->spec.target, problems);
+	if (!rule->spec.is_local)
+		judge_target(view, &rule->spec.target, problems);
 }
 
 /* The fault that is most often made: the target's replies go elsewhere. */

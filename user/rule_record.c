@@ -4,9 +4,8 @@
  */
 #include "rule_record.h"
 
-#include <netinet/in.h>
-
 #include "addr.h"
+#include "spec_ports.h"
 
 static json_t *bind_record(const struct spec *spec)
 {
@@ -25,18 +24,31 @@ static json_t *bind_record(const struct spec *spec)
 	return json_null();
 }
 
+static json_t *except_record(const struct spec *spec)
+{
+	json_t *except = json_array();
+	char text[SPEC_PORTS_BYTES];
+
+	for (uint8_t i = 0; i < spec->except_count; i++)
+		json_array_append_new(except,
+				      json_string(spec_ports_format(&spec->except[i], text)));
+	return except;
+}
+
 json_t *rule_record(const struct spec *spec)
 {
 	char target[ADDR_TEXT_BYTES];
-	json_t *record;
 
-	record = json_pack("{s:s, s:o, s:i, s:s, s:s, s:i, s:b, s:s, s:s?}", "name", spec->name,
-			   "bind", bind_record(spec), "port", (int)spec->port_host, "proto",
-			   spec->proto == IPPROTO_UDP ? "udp" : "tcp", "target",
-			   addr_format(&spec->target, false, target), "target_port",
-			   (int)spec->target_port_host, "enabled", (int)spec->enabled, "mode",
-			   "preserve", "comment", *spec->comment ? spec->comment : NULL);
-	return record;
+	return json_pack("{s:s, s:o, s:i, s:i, s:b, s:s, s:s, s:i, s:i, s:o, s:b, s:s, s:s?}",
+			 "name", spec->name, "bind", bind_record(spec), "port",
+			 (int)spec->ports.first_host, "last_port", (int)spec->ports.last_host,
+			 "any_port", (int)(spec->form == SPEC_ANY), "proto", spec_protos_name(spec),
+			 "target",
+			 spec->is_local ? "local" : addr_format(&spec->target, false, target),
+			 "target_port", (int)spec->target_ports.first_host, "target_last_port",
+			 (int)spec->target_ports.last_host, "except", except_record(spec),
+			 "enabled", (int)spec->enabled, "mode", "preserve", "comment",
+			 *spec->comment ? spec->comment : NULL);
 }
 
 void rule_record_totals(json_t *record, const struct rule_totals *totals)

@@ -12,6 +12,7 @@
 #include "addr.h"
 #include "fail.h"
 #include "spec_key.h"
+#include "spec_ports.h"
 #include "spec_rule.h"
 
 #define LINE_BYTES 2048 /* what is parsed; what is kept is XDNAT_SPEC_BYTES */
@@ -40,11 +41,6 @@ static char *take_word(char **rest, bool *open)
 	*rest = *in ? in + 1 : in;
 	*out = '\0';
 	return word;
-}
-
-static const char *proto_name(const struct spec *spec)
-{
-	return spec->proto == IPPROTO_TCP ? "tcp" : "udp";
 }
 
 /* Appends, the way snprintf counts: *used grows by what it would have taken. */
@@ -77,32 +73,22 @@ char *spec_quote(const char *text, char *quoted)
 	return quoted;
 }
 
-/* What stands before the port, "" for nothing; text has ADDR_TEXT_BYTES. */
-static const char *bind_text(const struct spec *spec, char *text)
-{
-	if (spec->bind == SPEC_BIND_ADDRESS)
-		return addr_format(&spec->bind_addr, true, text);
-	if (spec->bind == SPEC_BIND_INTERFACE)
-		return spec->bind_interface;
-	return spec->bind == SPEC_BIND_ALL ? "*" : "";
-}
-
 /* The rule itself: for a shell as one word, else only what take_word() would read
  * otherwise stands in quotes. */
 static void append_rule(const struct spec *spec, bool for_shell, char *line, size_t size,
 			size_t *used)
 {
 	char addr[ADDR_TEXT_BYTES], target[SPEC_LISTENER_BYTES];
-	char interface[SPEC_QUOTED_BYTES(XDNAT_IFNAME_BYTES)];
-	char word[sizeof(interface) + sizeof(addr) + sizeof(target) + 16];
+	char interface[SPEC_QUOTED_BYTES(XDNAT_IFNAME_BYTES)], ports[SPEC_PORTS_BYTES];
+	char word[sizeof(interface) + sizeof(addr) + sizeof(ports) + sizeof(target) + 16];
 	char quoted[SPEC_QUOTED_BYTES(sizeof(word))];
-	const char *bind = bind_text(spec, addr);
+	const char *bind = spec_rule_bind(spec, addr);
 
 	if (spec->bind == SPEC_BIND_INTERFACE && !for_shell)
 		bind = spec_quote(bind, interface);
 	spec_format_target(spec, target);
-	snprintf(word, sizeof(word), "%s%s%u:%s/%s", bind, *bind ? ":" : "", spec->port_host,
-		 target, proto_name(spec));
+	snprintf(word, sizeof(word), "%s%s%s:%s/%s", bind, *bind ? ":" : "",
+		 spec_rule_ports(spec, ports), target, spec_protos_name(spec));
 	append(line, size, used, "%s", for_shell ? spec_quote(word, quoted) : word);
 }
 
@@ -151,15 +137,18 @@ static int parse_words(const char *const *words, size_t count, struct spec *spec
 	err = spec_rule_parse(rule, spec);
 	if (!err && count)
 		err = spec_keys_parse(words + 1, count - 1, spec);
+	if (!err)
+		err = spec_ports_check(spec);
 	if (err)
 		return err;
 	if (!*spec->name)
 		spec_format_listener(spec, spec->name);
 	/* Nothing else makes a line too long; and it costs as much as all the rest. */
-	if (*spec->comment && format_line(spec, false, NULL, 0) >= XDNAT_SPEC_BYTES)
+	if ((*spec->comment || spec->except_count) &&
+	    format_line(spec, false, NULL, 0) >= XDNAT_SPEC_BYTES)
 		return fail(-EINVAL,
 			    "the rule is longer than %d bytes with its quotes: shorten "
-			    "the comment",
+			    "the comment, or name fewer ports in except=",
 			    XDNAT_SPEC_BYTES - 1);
 	return 0;
 }
@@ -197,25 +186,6 @@ void spec_format_command(const struct spec *spec, char *line)
 	format_line(spec, true, line, SPEC_COMMAND_BYTES);
 }
 
-void spec_format_listener(const struct spec *spec, char *text)
-{
-	char addr[ADDR_TEXT_BYTES];
-	const char *bind = bind_text(spec, addr);
-
-	/* Without an address it is the target that says which family it listens in. */
-	snprintf(text, SPEC_LISTENER_BYTES, "%s%s%u/%s%s", bind, *bind ? ":" : "", spec->port_host,
-		 proto_name(spec),
-		 spec->bind != SPEC_BIND_ADDRESS && !addr_is_v4(&spec->target) ? "6" : "");
-}
-
-void spec_format_target(const struct spec *spec, char *text)
-{
-	char addr[ADDR_TEXT_BYTES];
-
-	snprintf(text, SPEC_LISTENER_BYTES, "%s:%u", addr_format(&spec->target, true, addr),
-		 spec->target_port_host);
-}
-
 bool spec_has_name(const struct spec *spec)
 {
 	char listener[SPEC_LISTENER_BYTES];
@@ -224,47 +194,10 @@ bool spec_has_name(const struct spec *spec)
 	return strcmp(spec->name, listener);
 }
 
-/* Bound before unbound, as packets see them; then as people count. */
-static int compare_listeners(const struct spec *left, const struct spec *right)
-{
-	static const int rank[] = {
-		[SPEC_BIND_ADDRESS] = 0,
-		[SPEC_BIND_INTERFACE] = 1,
-		[SPEC_BIND_DEFAULT] = 2,
-		[SPEC_BIND_ALL] = 3,
-	};
-	int order = rank[left->bind] - rank[right->bind];
-
-	if (!order)
-		order = memcmp(&left->bind_addr, &right->bind_addr, sizeof(left->bind_addr));
-	if (!order)
-		order = strcmp(left->bind_interface, right->bind_interface);
-	if (!order)
-		order = left->port_host - right->port_host;
-	if (!order)
-		order = left->proto - right->proto;
-	return order ? order : addr_is_v4(&right->target) - addr_is_v4(&left->target);
-}
-
-bool spec_same_listener(const struct spec *left, const struct spec *right)
-{
-	return !compare_listeners(left, right);
-}
-
-int spec_compare(const void *left, const void *right)
-{
-	return compare_listeners(left, right);
-}
-
-bool spec_same_target(const struct spec *left, const struct spec *right)
-{
-	return addr_equal(&left->target, &right->target) &&
-	       left->target_port_host == right->target_port_host;
-}
-
 bool spec_equal(const struct spec *left, const struct spec *right)
 {
 	return spec_same_listener(left, right) && spec_same_target(left, right) &&
+	       !memcmp(left->except, right->except, sizeof(left->except)) &&
 	       left->enabled == right->enabled && !strcmp(left->name, right->name) &&
 	       !strcmp(left->comment, right->comment);
 }

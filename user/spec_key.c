@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fail.h"
+#include "spec_ports.h"
 
 static int take_name(struct spec *spec, const char *value)
 {
@@ -87,7 +88,7 @@ static const struct {
 	{"allow", NULL, NULL},
 	{"deny", NULL, NULL},
 	{"hairpin", NULL, NULL},
-	{"except", NULL, NULL},
+	{"except", spec_take_except, spec_show_except},
 	{"idle-tcp", NULL, NULL},
 	{"idle-udp", NULL, NULL},
 	{"max-flows", NULL, NULL},

@@ -182,7 +182,8 @@ int store_tc_program(const struct store *store, bool is_egress)
 int store_map_each(int map, struct store_entry_sizes sizes,
 		   int (*each)(const void *key, const void *value, void *context), void *context)
 {
-	uint32_t cursor, read, batch = STORE_BATCH;
+	char cursor[STORE_CURSOR_BYTES];
+	uint32_t read, batch = STORE_BATCH;
 	void *keys, *values, *from = NULL;
 	int err = 0, ended = 0;
 
@@ -192,19 +193,21 @@ int store_map_each(int map, struct store_entry_sizes sizes,
 		err = fail(-ENOMEM, "no memory");
 	while (!err && !ended) {
 		read = batch;
-		err = bpf_map_lookup_batch(map, from, &cursor, keys, values, &read, NULL);
+		err = bpf_map_lookup_batch(map, from, cursor, keys, values, &read, NULL);
 		if (err == -ENOSPC && batch < STORE_BATCH_MAX) { /* a bucket is longer */
 			batch *= 2;
 			err = 0;
 			continue;
 		}
 		ended = err == -ENOENT;
-		if (err)
+		if (err == -EINTR)
+			err = fail(err, "a map changed while it was read; try again");
+		else if (err)
 			err = ended ? 0 : fail_kernel(err, "cannot read a map");
 		for (uint32_t i = 0; !err && i < read; i++)
 			err = each((char *)keys + (size_t)i * sizes.key_bytes,
 				   (char *)values + (size_t)i * sizes.value_bytes, context);
-		from = &cursor;
+		from = cursor;
 	}
 	free(keys);
 	free(values);
@@ -249,7 +252,7 @@ int store_map_write(int map, const void *keys, const void *values, size_t count)
 	uint32_t written = count;
 	int err = count ? bpf_map_update_batch(map, keys, values, &written, NULL) : 0;
 
-	if (err == -E2BIG)
+	if (err == -E2BIG || err == -ENOSPC) /* of a hash, of a trie */
 		return fail(-ENOSPC, "there is no room for so many rules");
 	return err ? fail_kernel(err, "cannot write a map") : 0;
 }

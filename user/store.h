@@ -78,6 +78,22 @@ int store_listeners(const struct store *store, struct store_listener **listeners
 int store_listeners_prepare(struct store *store, const struct store_listener *listeners,
 			    size_t count);
 
+/* Ranges of the active set. */
+struct store_range {
+	struct xdnat_range key;
+	uint32_t rule; /* 0: nobody's */
+};
+int store_ranges(const struct store *store, struct store_range **ranges, size_t *count);
+/* As store_listeners_prepare(). */
+int store_ranges_prepare(struct store *store, const struct store_range *ranges, size_t count);
+
+/* What the leak guard knows; no part of a change, each is there at once. */
+int store_target_ports(const struct store *store, struct xdnat_target_port **ports, size_t *count);
+int store_target_ports_add(struct store *store, const struct xdnat_target_port *ports,
+			   size_t count);
+int store_target_ports_remove(struct store *store, const struct xdnat_target_port *ports,
+			      size_t count);
+
 /* Loaded interfaces, by rising ifindex. */
 struct store_interface {
 	uint32_t ifindex;

@@ -62,6 +62,8 @@ int store_pin_fail_foreign(const struct instance *instance, const struct store_p
 /* Entries read in one system call; more only if a hash bucket holds more. */
 #define STORE_BATCH	1024
 #define STORE_BATCH_MAX 65536
+/* Where a batch ended: a bucket's number, or the last key. */
+#define STORE_CURSOR_BYTES 64
 
 struct store_entry_sizes {
 	size_t key_bytes, value_bytes;
@@ -109,9 +111,11 @@ void store_rule_maps_free(struct store_rule_maps *maps); /* accepts {} */
  * changed meanwhile, 1: read again, or -errno. */
 int store_read_again(const struct store *store, uint32_t generation, int tries);
 bool store_spec_holds(const struct xdnat_spec *spec, uint32_t generation);
-/* Listeners of the set that is not in force. */
+/* Listeners and ranges of the set that is not in force. */
 int store_listeners_stale(const struct store *store, const struct xdnat_config *config,
 			  struct store_stale *stale);
+int store_ranges_stale(const struct store *store, const struct xdnat_config *config,
+		       struct store_stale *stale);
 
 int store_config_write(struct store *store, const struct xdnat_config *config);
 

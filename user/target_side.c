@@ -60,7 +60,7 @@ int target_side_add(const struct instance *instance, struct store *store,
 	if (!targets)
 		return fail(-ENOMEM, "no memory");
 	for (size_t i = 0; i < count; i++)
-		if (rules[i].spec.enabled)
+		if (rules[i].spec.enabled && !rules[i].spec.is_local)
 			targets[n++] = rules[i].spec.target;
 	qsort(targets, n, sizeof(*targets), compare_addrs);
 	for (size_t i = 0; i < n; i++) {

@@ -170,7 +170,7 @@ class Router:
 
     def config(self):
         """(jiffies in a tick, [lifetimes in jiffies])."""
-        value = bpf.lookup(self.pinned("xdnat_config"), bytes(4), 56)
+        value = bpf.lookup(self.pinned("xdnat_config"), bytes(4), 64)
         return struct.unpack_from("I", value, 12)[0], list(struct.unpack_from("5I", value, 28))
 
     def age(self, ticks, *tuples):
