@@ -241,12 +241,6 @@ def test_not_loaded(xdnat):
         assert "load" in message, message
 
 
-def test_mode_tc_is_refused(xdnat):
-    done = xdnat("load", "wan", "lan", "--mode", "tc", check=False)
-    assert done.returncode in (6, 7) and "tc" in done.stderr, done
-    assert not xdnat.is_loaded()
-
-
 def test_not_root(network, native):
     """Everybody may read the help, nobody else the maps."""
     directory = "/tmp/%s" % w.name("bin")
@@ -338,7 +332,8 @@ def test_shape_of_json_is_stable(native):
                  [native.json("rule", "show", NAME)]):
         assert rule["comment"] is None
     for one in native.json("status")["interfaces"]:
-        assert set(one) == {"name", "ifindex", "mode", "shared", "attached", "rxvlan_off"}
+        assert set(one) == {"name", "ifindex", "mode", "auto", "target_side", "shared",
+                            "attached", "rxvlan_off"}
         assert type(one["rxvlan_off"]) is bool
 
 
