@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -16,6 +15,7 @@
 #include "interface.h"
 #include "listener.h"
 #include "log.h"
+#include "memory.h"
 #include "mode.h"
 #include "netlink.h"
 #include "nexthop.h"
@@ -25,7 +25,6 @@
 #include "upgrade.h"
 
 #define FLOWS_MAX    16777216
-#define RAM_PER_FLOW 8192 /* a flow of each family takes a tenth of that */
 #define CONFIRM_MAX  86400
 
 static struct {
@@ -105,17 +104,6 @@ static int check_options(const struct loading *loading)
 	return 0;
 }
 
-static uint32_t default_flows(void)
-{
-	struct sysinfo info;
-	uint64_t fits;
-
-	if (sysinfo(&info))
-		return XDNAT_FLOWS_DEFAULT;
-	fits = (uint64_t)info.totalram * info.mem_unit / RAM_PER_FLOW;
-	return fits < XDNAT_FLOWS_DEFAULT ? fits : XDNAT_FLOWS_DEFAULT;
-}
-
 /* The named interfaces, each once; all that are loaded if none is named. */
 static int find_links(struct loading *loading, const char *const *words, size_t count)
 {
@@ -164,7 +152,7 @@ static int open_instance(struct loading *loading)
 			return instance_fail_not_loaded(loading->instance);
 		confirm_cancel(loading->instance); /* of one whose pins were removed by hand */
 		err = program_create(loading->instance,
-				     options.flows ? options.flows : default_flows());
+				     options.flows ? options.flows : memory_default_flows());
 		if (err)
 			return err;
 		loading->is_new = true;
