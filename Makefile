@@ -42,7 +42,7 @@ COMMON := addr attach attach_own attach_shared attach_tc clock confirm destinati
 	store_rule store_target_port sweep target_port target_side upgrade
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_report cmd_unload cmd_confirm \
 	cmd_status cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print \
-	problem rule_change rule_edit rule_lines rule_record rule_set
+	problem problem_listener rule_change rule_edit rule_lines rule_record rule_set
 XDNATD := daemon follow daemon_main
 UNIT := addr csum listener opt range reason spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)

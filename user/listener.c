@@ -90,16 +90,6 @@ static int check_room(const struct listener_set *wanted)
 	return 0;
 }
 
-static int compare_listeners(const void *left, const void *right)
-{
-	return memcmp(left, right, sizeof(struct xdnat_listener));
-}
-
-static int compare_ranges(const void *left, const void *right)
-{
-	return memcmp(left, right, sizeof(struct xdnat_range));
-}
-
 /* What is in force, sorted. */
 static int read_present(const struct store *store, struct listener_set *present)
 {
@@ -107,12 +97,8 @@ static int read_present(const struct store *store, struct listener_set *present)
 
 	if (!err)
 		err = store_ranges(store, &present->ranges, &present->range_count);
-	if (!err && present->listener_count)
-		qsort(present->listeners, present->listener_count, sizeof(*present->listeners),
-		      compare_listeners);
-	if (!err && present->range_count)
-		qsort(present->ranges, present->range_count, sizeof(*present->ranges),
-		      compare_ranges);
+	if (!err)
+		listener_set_sort(present);
 	return err;
 }
 

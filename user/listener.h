@@ -46,6 +46,7 @@ struct listener_set {
  * "*", then the loaded interfaces with a default route over all, then the older rule. */
 int listener_expand(const struct store_rule *rules, size_t rule_count,
 		    const struct listener_world *world, struct listener_set *set);
+void listener_set_sort(struct listener_set *set);
 void listener_set_release(struct listener_set *set);
 
 /* If the listeners are not those of rules, prepares all of them (*is_swap); they come

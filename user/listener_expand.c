@@ -350,6 +350,15 @@ static int compare_ranges(const void *left, const void *right)
 	return memcmp(left, right, sizeof(struct xdnat_range));
 }
 
+void listener_set_sort(struct listener_set *set)
+{
+	if (set->listener_count)
+		qsort(set->listeners, set->listener_count, sizeof(*set->listeners),
+		      compare_listeners);
+	if (set->range_count)
+		qsort(set->ranges, set->range_count, sizeof(*set->ranges), compare_ranges);
+}
+
 int listener_expand(const struct store_rule *rules, size_t rule_count,
 		    const struct listener_world *world, struct listener_set *set)
 {
@@ -364,11 +373,7 @@ int listener_expand(const struct store_rule *rules, size_t rule_count,
 	if (!err)
 		err = settle(&settling, claims.items, claims.count);
 	free(claims.items);
-	if (set->listener_count)
-		qsort(set->listeners, set->listener_count, sizeof(*set->listeners),
-		      compare_listeners);
-	if (set->range_count)
-		qsort(set->ranges, set->range_count, sizeof(*set->ranges), compare_ranges);
+	listener_set_sort(set);
 	return err ? fail(err, "cannot expand the rules: %s", strerror(-err)) : 0;
 }
 

@@ -5,7 +5,6 @@
  */
 #include "problem.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <net/if.h>
 #include <stdarg.h>
@@ -20,9 +19,9 @@
 #include "fail.h"
 #include "interface.h"
 #include "netlink.h"
+#include "problem_listener.h"
 #include "reason.h"
 
-#define LINE_BYTES 512
 /* Each rule costs two netlink questions; the screen is for people anyway. */
 #define RULES_JUDGED 256
 /* A client's first tries: fewer may still be answered. */
@@ -33,7 +32,7 @@ static void add(json_t *problems, const char *word, const char *format, ...)
 
 static void add(json_t *problems, const char *word, const char *format, ...)
 {
-	char line[LINE_BYTES];
+	char line[PROBLEM_LINE_BYTES];
 	va_list arguments;
 	json_t *other;
 	size_t i;
@@ -162,109 +161,6 @@ static bool has_listener(const struct problem_view *view, uint32_t rule)
 	return false;
 }
 
-/* What must have an address for the rule to listen. */
-static const char *wanted_interface(const struct problem_view *view,
-				    const struct listener_world *world, const struct spec *spec)
-{
-	size_t i;
-
-	if (spec->bind == SPEC_BIND_INTERFACE)
-		return "its interface does not have";
-	for (i = 0; spec->bind == SPEC_BIND_DEFAULT && i < world->default_count; i++)
-		if (spec_families(spec) & (world->defaults[i].is_v6 ? SPEC_V6 : SPEC_V4) &&
-		    is_loaded(view, world->defaults[i].ifindex))
-			return "no loaded interface with the default route has";
-	return "no loaded interface has";
-}
-
-static bool is_listener_taken(const struct problem_view *view, const struct store_listener *wanted)
-{
-	size_t i;
-
-	for (i = 0; i < view->set.listener_count; i++)
-		if (memcmp(&view->set.listeners[i].key, &wanted->key, sizeof(wanted->key)) == 0)
-			return true;
-	return false;
-}
-
-/* True if another rule has that port of that address. */
-static bool is_port_taken(const struct problem_view *view, const struct xdnat_range *wanted)
-{
-	const struct xdnat_range *key;
-	uint32_t differ;
-	size_t i;
-
-	for (i = 0; i < view->set.range_count; i++) {
-		key = &view->set.ranges[i].key;
-		differ = ntohs(key->port) ^ ntohs(wanted->port);
-		if (view->set.ranges[i].rule && key->proto == wanted->proto &&
-		    addr_equal(&key->addr, &wanted->addr) &&
-		    !(differ >> (XDNAT_RANGE_BITS + 16 - key->prefix_bits)))
-			return true;
-	}
-	return false;
-}
-
-/* True if other rules have what this one would like: each listener, or of ranges where
- * each prefix begins. */
-static bool are_taken(const struct problem_view *view, const struct listener_set *wanted)
-{
-	size_t i;
-
-	for (i = 0; i < wanted->listener_count; i++)
-		if (!is_listener_taken(view, &wanted->listeners[i]) &&
-		    !is_port_taken(view, &(struct xdnat_range){
-						 .proto = wanted->listeners[i].key.proto,
-						 .addr = wanted->listeners[i].key.addr,
-						 .port = wanted->listeners[i].key.port,
-					 }))
-			return false;
-	for (i = 0; i < wanted->range_count; i++)
-		if (wanted->ranges[i].rule && !is_port_taken(view, &wanted->ranges[i].key))
-			return false;
-	return true;
-}
-
-static const char *family_name(const struct spec *spec)
-{
-	static const char *const names[] = {
-		[SPEC_V4] = "IPv4", [SPEC_V6] = "IPv6", [SPEC_V4 | SPEC_V6] = "IPv4 or IPv6"};
-
-	return names[spec_families(spec)];
-}
-
-/* Why a rule listens nowhere: its interfaces have no address, other rules have
- * them all, or a command that was killed has not finished. */
-static void judge_listeners(const struct problem_view *view, const struct store_rule *rule,
-			    json_t *problems)
-{
-	const char *name = rule->spec.name;
-	struct listener_set wanted = {};
-	struct listener_world world = {};
-
-	if (listener_world_read(view->store, rule, 1, &world) ||
-	    listener_expand(rule, 1, &world, &wanted))
-		goto out;
-	if (!wanted.listener_count && !wanted.range_count)
-		add(problems, "no_address",
-		    "rule %s listens nowhere at present: %s an %s address (link-local ones do not "
-		    "count); it follows once there is one",
-		    name, wanted_interface(view, &world, &rule->spec), family_name(&rule->spec));
-	else if (are_taken(view, &wanted))
-		add(problems, "no_address",
-		    "rule %s listens nowhere at present: rules bound more closely have its "
-		    "addresses and ports",
-		    name);
-	else
-		add(problems, "no_listener",
-		    "rule %s is not in force: a command was interrupted, or addresses have just "
-		    "changed; type: xdnat load",
-		    name);
-out:
-	listener_set_release(&wanted);
-	listener_world_release(&world);
-}
-
 /* The interface that BIND names or that has its address; 0: none or many. */
 static uint32_t bound_interface(const struct spec *spec)
 {
@@ -304,12 +200,15 @@ static void judge_bind(const struct problem_view *view, const struct spec *spec,
 void problem_of_rule(const struct problem_view *view, const struct store_rule *rule,
 		     json_t *problems)
 {
+	char line[PROBLEM_LINE_BYTES];
+	const char *word;
+
 	if (!rule->spec.enabled)
 		return;
 	if (!rule->spec.is_local)
 		judge_forwarding(!addr_is_v4(&rule->spec.target), problems);
-	if (!has_listener(view, rule->id))
-		judge_listeners(view, rule, problems);
+	if (!has_listener(view, rule->id) && (word = problem_listener(view, rule, line)))
+		add(problems, word, "%s", line);
 	judge_bind(view, &rule->spec, problems);
 	if (!rule->spec.is_local)
 		judge_target(view, &rule->spec.target, problems);

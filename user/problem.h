@@ -13,6 +13,8 @@
 #include "rule_set.h"
 #include "store.h"
 
+#define PROBLEM_LINE_BYTES 512
+
 /* What rules are judged by, read once. */
 struct problem_view {
 	const struct store *store;

@@ -75,7 +75,7 @@ static int fill_any(struct bench_bpf *skeleton, uint32_t id)
 static int fill_interface(struct bench_bpf *skeleton, uint32_t ifindex, const char *name,
 			  const uint8_t *mac)
 {
-	struct xdnat_interface interface = {.mode = XDNAT_MODE_NATIVE};
+	struct xdnat_interface interface = {.mode = XDNAT_MODE_NATIVE, .flags = XDNAT_XDP_OUT};
 
 	memcpy(interface.mac, mac, sizeof(interface.mac));
 	strncpy(interface.name, name, sizeof(interface.name) - 1);
