@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A pytest plugin: what is collected (--collect-only) or what became of each case, as JSON,
-a line each in the file $XDNAT_CASES, written at once: what is there outlives the kernel."""
+a line each in the file $XDNAT_CASES, written at once: what is there outlives the kernel.
+Only the cases in the file $XDNAT_WANTED run, if there is one."""
 import json
 import os
 
@@ -16,6 +17,13 @@ def why(report):
     if report.skipped and isinstance(report.longrepr, tuple):
         return report.longrepr[2]
     return report.longreprtext
+
+
+def pytest_collection_modifyitems(items):
+    if "XDNAT_WANTED" in os.environ:
+        with open(os.environ["XDNAT_WANTED"]) as file:
+            wanted = set(file.read().splitlines())
+        items[:] = [item for item in items if item.nodeid in wanted]
 
 
 def pytest_collection_finish(session):
