@@ -11,6 +11,10 @@
  * Writers. An end is a compare-and-swap of the state to XDNAT_DEAD; only who did
  * that deletes, and nobody brings a dead half back. Of two processors that make
  * the same flow both succeed: the second finds the first one's halves.
+ *
+ * Ports. The place of the reply half in the hash is the claim on a source port, its
+ * insertion the one arbiter. Of an answered masquerade flow that has ended it stays,
+ * dead, and rests; a rest is ended as a flow is.
  */
 #ifndef XDNAT_FLOW_BPF_H
 #define XDNAT_FLOW_BPF_H
@@ -19,6 +23,7 @@
 
 #include "half.bpf.h"
 #include "life.bpf.h"
+#include "port.bpf.h"
 
 static __always_inline void key4_from(const struct tuple *tuple, struct xdnat_key4 *key)
 {
@@ -30,12 +35,10 @@ static __always_inline void key4_from(const struct tuple *tuple, struct xdnat_ke
 	};
 }
 
-static __always_inline void key6_from(const struct tuple *tuple, struct xdnat_key6 *key)
+/* The tuple itself: a copy would not find room on the stack. */
+static __always_inline const struct xdnat_key6 *key6_of(const struct tuple *tuple)
 {
-	__builtin_memcpy(key->src, &tuple->src, sizeof(key->src));
-	__builtin_memcpy(key->dst, &tuple->dst, sizeof(key->dst));
-	key->ports = tuple->ports;
-	key->proto = tuple->proto;
+	return (const void *)tuple;
 }
 
 static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_key4 *key)
@@ -94,10 +97,7 @@ static __noinline struct xdnat_half *flow_find(const struct tuple *tuple, struct
 	stored->half4 = NULL;
 	stored->half6 = NULL;
 	if (tuple->is_v6) {
-		struct xdnat_key6 key;
-
-		key6_from(tuple, &key);
-		stored->half6 = bpf_map_lookup_elem(&xdnat_flows6, &key);
+		stored->half6 = bpf_map_lookup_elem(&xdnat_flows6, key6_of(tuple));
 		if (stored->half6)
 			stored->half = &stored->half6->half;
 	} else {
@@ -182,10 +182,7 @@ static __noinline struct xdnat_half *flow_find_partner(const struct stored *stor
 static __always_inline void flow_delete(const struct tuple *tuple)
 {
 	if (tuple->is_v6) {
-		struct xdnat_key6 key;
-
-		key6_from(tuple, &key);
-		bpf_map_delete_elem(&xdnat_flows6, &key);
+		bpf_map_delete_elem(&xdnat_flows6, key6_of(tuple));
 	} else {
 		struct xdnat_key4 key;
 
@@ -194,25 +191,39 @@ static __always_inline void flow_delete(const struct tuple *tuple)
 	}
 }
 
+/* Whether the claim of the flow rests when it ends: what its target still sends is on
+ * its way to our own address. */
+static __always_inline bool flow_rests(const struct xdnat_half *original,
+				       const struct xdnat_half *reply, const struct tuple *tuple,
+				       const struct partner *partner)
+{
+	return original->direction == XDNAT_ORIGINAL &&
+	       ((READ_ONCE(original->state) | READ_ONCE(reply->state)) & XDNAT_ANSWERED) &&
+	       !addr_is_same(&tuple->src, &partner->tuple.dst);
+}
+
 /*
  * Ends the flow of a half whose packets look like tuple; other is what
  * flow_find_partner() found. Who makes the state
  * XDNAT_DEAD does the rest; false: that was somebody else. The reply half goes
- * first: while the original is there, nobody makes the flow anew.
+ * first: while the original is there, nobody makes the flow anew. wholly: nothing
+ * of it rests.
  */
 static __noinline bool flow_end(const struct tuple *tuple, const struct stored *stored,
-				const struct partner *partner, const struct stored *other)
+				const struct partner *partner, const struct stored *other,
+				bool wholly)
 {
 	struct xdnat_half *half = stored->half, *reply = NULL;
 	__u32 state = READ_ONCE(half->state), rule_id = half->rule;
 	struct xdnat_rule *rule;
 
+	if (other->half && stored_is(other, &partner->tuple))
+		reply = other->half;
+	wholly |= !reply || !flow_rests(half, reply, tuple, partner);
 	barrier();
 	if ((state & XDNAT_DEAD) || !stored_is(stored, tuple) ||
 	    __sync_val_compare_and_swap(&half->state, state, XDNAT_DEAD) != state)
 		return false;
-	if (other->half && stored_is(other, &partner->tuple))
-		reply = other->half;
 	rule = bpf_map_lookup_elem(&xdnat_rules, &rule_id);
 	if (rule) {
 
@@ -220,7 +231,9 @@ static __noinline bool flow_end(const struct tuple *tuple, const struct stored *
 		if (reply)
 			half_add_totals(reply, rule);
 	}
-	if (reply) {
+	if (reply && !wholly) {
+		life_rest(reply);
+	} else if (reply) {
 		__sync_fetch_and_or(&reply->state, XDNAT_DEAD);
 		flow_delete(&partner->tuple);
 	}
@@ -246,9 +259,26 @@ static __always_inline void flow_requested(const struct xdnat_flow_end *request,
 	tuple->proto = key->proto;
 }
 
+/* A dead half: whoever ended it could not delete it, as the kernel's hash was busy, or
+ * it rests. True if it is gone. */
+static __always_inline bool flow_bury(const struct tuple *tuple, const struct stored *stored,
+				      bool wholly)
+{
+	bool rests = READ_ONCE(stored->half->state) & XDNAT_RESTING;
+
+	if (!(rests && wholly) &&
+	    life_idle(stored->half, life_now()) <= SWEEP_SLACK_TICKS * tick_jiffies)
+		return false;
+	if (rests && !life_end_rest(stored->half))
+		return false;
+	flow_delete(tuple);
+	return true;
+}
+
 /* What a tool asks for: true if the flow is gone. */
 static __noinline bool flow_end_requested(const struct xdnat_flow_end *request)
 {
+	bool wholly = request->force == XDNAT_END_WHOLLY;
 	struct partner partner = {};
 	struct stored stored, other;
 	struct xdnat_half *reply;
@@ -257,18 +287,13 @@ static __noinline bool flow_end_requested(const struct xdnat_flow_end *request)
 	flow_requested(request, &tuple);
 	if (!flow_find(&tuple, &stored))
 		return true;
-	/* Whoever ended it could not delete it: the kernel's hash was busy. */
-	if (READ_ONCE(stored.half->state) & XDNAT_DEAD) {
-		if (life_idle(stored.half, life_now()) <= SWEEP_SLACK_TICKS * tick_jiffies)
-			return false;
-		flow_delete(&tuple);
-		return true;
-	}
+	if (READ_ONCE(stored.half->state) & XDNAT_DEAD)
+		return flow_bury(&tuple, &stored, wholly);
 	reply = flow_find_partner(&stored, &tuple, &partner, &other);
 	if (!request->force &&
 	    !life_is_expired(stored.half, reply, tuple.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS))
 		return false;
-	return flow_end(&tuple, &stored, &partner, &other);
+	return flow_end(&tuple, &stored, &partner, &other, wholly);
 }
 
 /* A packet that something is decided about and, perhaps, a flow in the making, in the
@@ -285,6 +310,10 @@ struct making {
 	__u32 now;
 	__u32 in_ifindex;	/* at XDNAT_HOOK_EGRESS: where it leaves */
 	__u32 hook;		/* XDNAT_HOOK_… */
+	__u32 claimed;		/* enum xdnat_reason: how the last claim went */
+	__u32 ports;		/* that may be given out; not 0 */
+	__u32 port_hash;	/* says in which order */
+	__u32 pad;
 	struct tuple owner;	/* of the place that we want */
 	struct partner partner; /* of the flow found or ended */
 	union {
@@ -336,7 +365,7 @@ static __noinline long half_insert6(struct making *making, const struct tuple *t
 
 	__builtin_memset(half6, 0, sizeof(*half6));
 	half_prepare(making, &half6->half, direction);
-	key6_from(tuple, &half6->key);
+	half6->key = *key6_of(tuple);
 	__builtin_memcpy(half6->src, &leaving->src, sizeof(half6->src));
 	__builtin_memcpy(half6->dst, &leaving->dst, sizeof(half6->dst));
 	return bpf_map_update_elem(&xdnat_flows6, &half6->key, half6, BPF_NOEXIST);
@@ -356,18 +385,57 @@ static __always_inline long half_insert(struct making *making, __u8 direction)
 	return half_insert4(making, tuple, leaving, direction);
 }
 
-/* Is the half that has our reply's place our own flow's? */
-static __noinline bool making_is_there(struct making *making)
+/* A reply half that rests gives up its place when it has rested, and at once to the
+ * client that it was. True for who may try it. */
+static __always_inline bool claim_ends_rest(const struct making *making, const struct stored *taken)
 {
-	struct stored taken;
-
-	if (!flow_find(&making->reply, &taken) || (READ_ONCE(taken.half->state) & XDNAT_DEAD))
+	if (!life_tick_is_over(READ_ONCE(taken->half->until), making->now) &&
+	    !tuple_is_same(&making->owner, &making->original))
 		return false;
-	flow_partner_tuple(&taken, &making->reply, &making->owner);
-	return tuple_is_same(&making->owner, &making->original);
+	if (!stored_is(taken, &making->reply) || !life_end_rest(taken->half))
+		return false;
+	flow_delete(&making->reply);
+	return true;
 }
 
-/* After XDNAT_DROP_TUPLE_TAKEN: true if the flow that had the place has ended. */
+/* Our reply's place is taken. XDNAT_FORWARDED: by this flow itself; XDNAT_DROP_BUSY: not
+ * any more, it may be tried again; else by another one, whose original is in owner. */
+static __noinline enum xdnat_reason claim_judge(struct making *making)
+{
+	struct stored taken;
+	__u32 state;
+
+	if (!flow_find(&making->reply, &taken))
+		return XDNAT_DROP_BUSY;
+	flow_leaving(&taken, &making->reply, &making->partner.back); /* the stack is short */
+	tuple_reverse(&making->partner.back, &making->owner);
+	state = READ_ONCE(taken.half->state);
+	if (state & XDNAT_RESTING)
+		return claim_ends_rest(making, &taken) ? XDNAT_DROP_BUSY : XDNAT_DROP_TUPLE_TAKEN;
+	if ((state & XDNAT_DEAD) || !tuple_is_same(&making->owner, &making->original))
+		return XDNAT_DROP_TUPLE_TAKEN;
+	return XDNAT_FORWARDED;
+}
+
+/* Puts the reply half in its place, which says who has the tuple. */
+static __noinline enum xdnat_reason flow_make_reply(struct making *making)
+{
+	long err = half_insert(making, XDNAT_REPLY);
+
+	if (err == -EEXIST) {
+		enum xdnat_reason reason = claim_judge(making);
+
+		if (reason != XDNAT_DROP_BUSY)
+			return reason;
+		err = half_insert(making, XDNAT_REPLY);
+	}
+	if (err == -EEXIST || err == -EBUSY)
+		return XDNAT_DROP_BUSY;
+	return err ? XDNAT_DROP_TABLE_FULL : XDNAT_FORWARDED;
+}
+
+/* After XDNAT_DROP_TUPLE_TAKEN: true if the flow that has the place has ended, and
+ * with it its claim. */
 static __noinline bool making_takes_over(struct making *making)
 {
 	struct stored owner, other;
@@ -378,39 +446,111 @@ static __noinline bool making_takes_over(struct making *making)
 	reply = flow_find_partner(&owner, &making->owner, &making->partner, &other);
 	return life_is_expired(owner.half, reply, making->owner.proto == IPPROTO_TCP,
 			       SWEEP_SLACK_TICKS) &&
-	       flow_end(&making->owner, &owner, &making->partner, &other);
+	       flow_end(&making->owner, &owner, &making->partner, &other, false);
 }
 
-/* Puts the reply half in its place: it decides who has the tuple. */
-static __always_inline enum xdnat_reason flow_make_reply(struct making *making)
+/* One turn of bpf_loop(), whose context must be on the stack: not 0 ends it. */
+static long claim_next_port(__u32 tried, struct making **context)
 {
-	long err = half_insert(making, XDNAT_REPLY);
+	struct making *making = *context;
+	__u32 key = port_candidate(making->port_hash, tried, making->ports);
+	const struct xdnat_snat_port *entry = bpf_map_lookup_elem(&xdnat_snat_ports, &key);
 
-	if (err == -EEXIST)
-		return making_is_there(making) ? XDNAT_FORWARDED : XDNAT_DROP_TUPLE_TAKEN;
-	if (err == -EBUSY)
-		return XDNAT_DROP_BUSY;
-	return err ? XDNAT_DROP_TABLE_FULL : XDNAT_FORWARDED;
+	if (!entry)
+		return 0;
+	making->leaving.ports.sport = entry->port;
+	making->reply.ports.dport = entry->port;
+	making->claimed = flow_make_reply(making);
+	return making->claimed != XDNAT_DROP_TUPLE_TAKEN;
+}
+
+/* May the flow keep the client's port? With the client's own address it may. */
+static __always_inline bool making_keeps_port(const struct making *making)
+{
+	__u32 port_host = bpf_ntohs(making->original.ports.sport);
+	const struct xdnat_snat_port *entry;
+
+	if (addr_is_same(&making->leaving.src, &making->original.src))
+		return true;
+	entry = bpf_map_lookup_elem(&xdnat_snat_ports, &port_host);
+	return entry && entry->is_free_to_use;
+}
+
+/* Puts the reply half in a place of its own, under the client's port or another. */
+static __always_inline enum xdnat_reason flow_claim(struct making *making)
+{
+	const struct xdnat_config *config = config_get();
+
+	making->claimed = XDNAT_DROP_TUPLE_TAKEN;
+	if (making_keeps_port(making)) {
+		making->claimed = flow_make_reply(making);
+		if (making->claimed == XDNAT_DROP_TUPLE_TAKEN && making_takes_over(making))
+			making->claimed = flow_make_reply(making);
+	}
+	if (making->claimed != XDNAT_DROP_TUPLE_TAKEN)
+		return making->claimed;
+	if (!config || !config->snat_ports)
+		return XDNAT_DROP_NO_PORT;
+	making->ports = config->snat_ports;
+	making->port_hash = port_hash((const __u32 *)&making->original,
+				      sizeof(making->original) / sizeof(__u32), config->seed);
+	bpf_loop(port_candidates(making->ports), claim_next_port, &making, 0);
+	return making->claimed == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_NO_PORT : making->claimed;
+}
+
+/* The packet is to leave with our address instead of the client's. */
+static __noinline enum xdnat_reason making_masquerade(struct making *making)
+{
+	const struct xdnat_snat *snat = bpf_map_lookup_elem(&xdnat_snat, &making->rule);
+
+	if (!snat)
+		return XDNAT_DROP_NO_SOURCE;
+	making->leaving.src = snat->addr;
+	making->reply.dst = snat->addr;
+	return XDNAT_FORWARDED;
+}
+
+/* Does the client live where the target does? Then its answers would go there
+ * straight, as nobody's (RFC 4787 REQ-9). After forward_routes(). */
+static __always_inline bool making_is_hairpin(const struct making *making,
+					      const struct xdnat_rule *rule)
+{
+	return (rule->flags & XDNAT_RULE_HAIRPIN) && making->hop.ifindex == making->in_ifindex;
+}
+
+/* The original half could not be inserted. If it is there, another processor was
+ * faster, perhaps with another port: a reply half that is not its own goes. */
+static __noinline enum xdnat_reason making_yields(struct making *making, long err)
+{
+	struct stored original;
+
+	if (!flow_find(&making->original, &original)) {
+		flow_delete(&making->reply);
+		return err == -EBUSY ? XDNAT_DROP_BUSY : XDNAT_DROP_TABLE_FULL;
+	}
+	flow_partner_tuple(&original, &making->original, &making->owner);
+	if (!tuple_is_same(&making->owner, &making->reply))
+		flow_delete(&making->reply);
+	return XDNAT_FORWARDED;
 }
 
 /* Makes both halves or neither, the reply half first. One that is there already
  * and is this flow's own is as good. */
-static __always_inline enum xdnat_reason flow_make(struct making *making, struct xdnat_rule *rule)
+static __noinline enum xdnat_reason flow_make(struct making *making)
 {
-	enum xdnat_reason reason = flow_make_reply(making);
-	struct stored original;
+	enum xdnat_reason reason = flow_claim(making);
+	struct xdnat_rule *rule;
 	long err;
 
 	if (reason)
 		return reason;
 	err = half_insert(making, XDNAT_ORIGINAL);
-	if (!err)
+	if (err)
+		return making_yields(making, err);
+	rule = bpf_map_lookup_elem(&xdnat_rules, &making->rule);
+	if (rule)
 		__sync_fetch_and_add(&rule->flows_made, 1);
-	if (!err || err == -EEXIST) /* another processor was faster */
-		return XDNAT_FORWARDED;
-	if (!flow_find(&making->original, &original))
-		flow_delete(&making->reply);
-	return err == -EBUSY ? XDNAT_DROP_BUSY : XDNAT_DROP_TABLE_FULL;
+	return XDNAT_FORWARDED;
 }
 
 /* A whole copy with the next hop given. False: the element is another's by now. */
