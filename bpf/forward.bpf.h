@@ -10,6 +10,7 @@
 #include "flow.bpf.h"
 #include "handed_on.bpf.h"
 #include "life.bpf.h"
+#include "making.bpf.h"
 #include "rule.bpf.h"
 
 /* Whether frames like this one are meant for us. */
