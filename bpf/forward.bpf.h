@@ -10,6 +10,7 @@
 #include "flow.bpf.h"
 #include "handed_on.bpf.h"
 #include "life.bpf.h"
+#include "making.bpf.h"
 #include "rule.bpf.h"
 
 /* Whether frames like this one are meant for us. */
@@ -82,7 +83,7 @@ forward_admit(const struct packet *pkt, const struct tuple *tuple, const struct 
 {
 	if (pkt->ip4 && !packet_header_is_valid(pkt->ip4))
 		return XDNAT_DROP_HEADER_CHECKSUM;
-	if (is_bad_source(tuple, &rule->target))
+	if (is_bad_source(tuple, rule))
 		return XDNAT_DROP_BAD_SOURCE;
 	return pkt->tcp ? rule_admit_tcp(pkt) : XDNAT_FORWARDED;
 }
@@ -99,13 +100,31 @@ static __always_inline void making_start(struct making *making, const struct xdn
 	making->now = life_now();
 }
 
-/* A packet without a flow; making->original is its tuple. */
+/* Where the new flow's packets go, and as whose. */
+static __always_inline enum xdnat_reason forward_hops(void *ctx, struct making *making,
+						      const struct xdnat_rule *rule)
+{
+	enum xdnat_reason reason = XDNAT_FORWARDED;
+
+	if (rule->flags & XDNAT_RULE_LOCAL) {
+		forward_local(making);
+		return XDNAT_FORWARDED;
+	}
+	if (rule->flags & XDNAT_RULE_MASQUERADE)
+		reason = making_masquerade(making);
+	if (!reason)
+		reason = forward_routes(ctx, making);
+	if (!reason && making_is_hairpin(making, rule))
+		reason = making_masquerade(making);
+	return reason;
+}
+
+/* A packet without a flow; making->original is its tuple. May it make one, and how? */
 static __noinline enum xdnat_reason forward_new(void *ctx, struct packet *pkt,
 						struct making *making)
 {
 	enum xdnat_reason reason;
 	struct xdnat_rule *rule;
-	struct stored stored;
 
 	making->rule = rule_find(&making->original);
 	rule = making->rule ? rule_get(making->rule) : NULL;
@@ -117,22 +136,12 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct packet *pkt,
 	if (reason)
 		return reason;
 	making_start(making, rule);
-	if (rule->flags & XDNAT_RULE_LOCAL)
-		forward_local(making);
-	else
-		reason = forward_routes(ctx, making);
+	reason = forward_hops(ctx, making, rule);
 	if (!reason)
 		reason = forward_way(making);
 	if (reason)
 		return reason;
-	if (pkt->wire_bytes > making->hop.mtu)
-		return XDNAT_DROP_TOO_BIG;
-	reason = flow_make(making, rule);
-	if (reason)
-		return reason;
-	if (!flow_find(&making->original, &stored))
-		return XDNAT_DROP_BUSY;
-	return forward_as(pkt, &stored, making);
+	return pkt->wire_bytes > making->hop.mtu ? XDNAT_DROP_TOO_BIG : XDNAT_FORWARDED;
 }
 
 /* The reply half of a live flow is missing: it is made again from the original. */
@@ -207,7 +216,8 @@ forward_by_flow(void *ctx, struct packet *pkt, const struct stored *stored, stru
 	if (!forward_is_to_us(pkt, making))
 		return XDNAT_PASS_OTHER_MAC;
 	if (READ_ONCE(half->state) & XDNAT_DEAD)
-		return XDNAT_DROP_BUSY;
+		return READ_ONCE(half->state) & XDNAT_RESTING ? XDNAT_DROP_EXPIRED
+							      : XDNAT_DROP_BUSY;
 	partner = flow_find_partner(stored, &making->original, &making->partner, &other);
 	if (life_is_expired(half, partner, pkt->tcp != NULL, 0))
 		return XDNAT_DROP_EXPIRED;
@@ -241,7 +251,7 @@ static __noinline bool forward_end(const struct stored *stored, struct making *m
 	struct stored other;
 
 	flow_find_partner(stored, &making->original, &making->partner, &other);
-	return flow_end(&making->original, stored, &making->partner, &other);
+	return flow_end(&making->original, stored, &making->partner, &other, false);
 }
 
 /*
@@ -262,9 +272,13 @@ static __noinline enum xdnat_reason forward_decide(void *ctx, struct packet *pkt
 			return XDNAT_DROP_BUSY;
 	}
 	reason = forward_new(ctx, pkt, making);
-	if (reason == XDNAT_DROP_TUPLE_TAKEN && making_takes_over(making))
-		reason = forward_new(ctx, pkt, making);
-	return reason;
+	if (!reason)
+		reason = flow_make(making);
+	if (reason)
+		return reason;
+	if (!flow_find(&making->original, &stored))
+		return XDNAT_DROP_BUSY;
+	return forward_as(pkt, &stored, making);
 }
 
 /* At XDNAT_HOOK_EGRESS: a target's answer that the kernel sends out by itself, from

@@ -73,6 +73,22 @@ static __always_inline void life_clear(struct xdnat_half *half, __u32 bits)
 		__sync_fetch_and_and(&half->state, ~bits);
 }
 
+/* Puts the dead flow's reply half to rest. `until` is in place before it counts. */
+static __always_inline void life_rest(struct xdnat_half *reply)
+{
+	reply->until = life_now() + XDNAT_REST_TICKS * tick_jiffies;
+	__sync_lock_test_and_set(&reply->state, XDNAT_DEAD | XDNAT_RESTING);
+}
+
+/* Ends a rest. True for the one who does, and who deletes it then. */
+static __always_inline bool life_end_rest(struct xdnat_half *reply)
+{
+	__u32 state = READ_ONCE(reply->state);
+
+	return (state & XDNAT_RESTING) &&
+	       __sync_val_compare_and_swap(&reply->state, state, XDNAT_DEAD) == state;
+}
+
 /* The target answers. The original half is marked first. */
 static __always_inline void life_answer(const struct packet *pkt, struct xdnat_half *half,
 					struct xdnat_half *original)

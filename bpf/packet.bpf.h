@@ -66,10 +66,13 @@ struct tuple {
 	struct xdnat_addr src;
 	struct xdnat_addr dst;
 	union xdnat_ports ports;
-	__u8 proto;
-	__u8 is_v6;
-	__u8 pad[2];
+	__u32 proto;
+	__u32 is_v6;
 };
+_Static_assert(offsetof(struct tuple, is_v6) == sizeof(struct xdnat_key6) &&
+		       offsetof(struct tuple, dst) == offsetof(struct xdnat_key6, dst) &&
+		       offsetof(struct tuple, ports) == offsetof(struct xdnat_key6, ports),
+	       "a tuple begins as a key of IPv6");
 
 struct vlan_header {
 	__be16 tci;
@@ -123,7 +126,6 @@ static __always_inline void tuple_reverse(const struct tuple *tuple, struct tupl
 	reversed->ports.dport = tuple->ports.sport;
 	reversed->proto = tuple->proto;
 	reversed->is_v6 = tuple->is_v6;
-	reversed->pad[0] = reversed->pad[1] = 0;
 }
 
 /* l4_bytes: what the IP header leaves for the segment. */

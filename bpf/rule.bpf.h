@@ -121,11 +121,14 @@ static __always_inline bool is_martian6(const struct xdnat_addr *addr)
 }
 
 /* No host on the far side can have this source (RFC 1812 section 5.3.7, RFC 6092
- * REC-1 to REC-3). Sources that a route shows to be false: forward_routes(). */
-static __always_inline bool is_bad_source(const struct tuple *tuple,
-					  const struct xdnat_addr *target)
+ * REC-1 to REC-3). Sources that a route shows to be false: forward_routes(). A target
+ * may be its own client, but not with its own address (RFC 4787 REQ-9). */
+static __always_inline bool is_bad_source(const struct tuple *tuple, const struct xdnat_rule *rule)
 {
-	if (!tuple->ports.sport || addr_is_same(&tuple->src, target))
+	if (!tuple->ports.sport)
+		return true;
+	if (addr_is_same(&tuple->src, &rule->target) &&
+	    !(rule->flags & (XDNAT_RULE_MASQUERADE | XDNAT_RULE_HAIRPIN)))
 		return true;
 	return tuple->is_v6 ? is_martian6(&tuple->src) : is_martian4(tuple->src.word[3]);
 }

@@ -178,9 +178,12 @@ struct xdnat_config {
 	__u32 life_jiffies[XDNAT_LIFE_MAX];
 	__u32 has_ranges; /* bit 0, 1: of set 0, 1; clear: xdnat_ranges need not be asked */
 	__u32 snat_ports; /* entries of xdnat_snat_ports that count */
+	__u16 snat_first_host; /* the range that they are of; both 0: the default one */
+	__u16 snat_last_host;
+	__u32 seed; /* of the order in which ports are given out; random, never changes */
 	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace it was loaded in */
 };
-_Static_assert(sizeof(struct xdnat_config) == 64, "xdnat_config");
+_Static_assert(sizeof(struct xdnat_config) == 72, "xdnat_config");
 
 /* What stands in front of tc, which is on every interface. */
 enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC, XDNAT_MODE_TC };
@@ -254,7 +257,12 @@ _Static_assert(sizeof(struct xdnat_key6) == 40, "xdnat_key6");
 #define XDNAT_CONFIRMED 0x02 /* UDP: answered; TCP: the client went on after the answer */
 #define XDNAT_CLOSING	0x04 /* a FIN or RST passed and no data since */
 #define XDNAT_DEAD	0x08 /* being freed: translates nothing any more */
+#define XDNAT_RESTING	0x10 /* with XDNAT_DEAD, a reply half: its claim rests */
 #define XDNAT_SETTLED	(XDNAT_ANSWERED | XDNAT_CONFIRMED)
+
+/* For so long after the end of an answered masquerade flow nobody else is given its
+ * port: what the target still sends reaches no other client (RFC 6888 REQ-8: 120 s). */
+#define XDNAT_REST_TICKS 120
 
 /* The lifetime of a flow: an index of life_jiffies. state: of both halves together
  * (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 7857 section 2.1). */
@@ -275,7 +283,7 @@ static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
 struct xdnat_half {
 	__u32 version;	  /* even; odd while out_ifindex, mtu and eth are written */
 	__u32 state;	  /* beside version: both are compared at once */
-	__u32 until;	  /* jiffies: when the tick of the last packet ends */
+	__u32 until;	  /* jiffies: when the tick of the last packet, or the rest, ends */
 	__u32 in_ifindex; /* where the last packet came in, and ... */
 	__u8 in_mac[6];	  /* ... that interface's address */
 	__sum16 l3_delta; /* RFC 1624 deltas: IPv4 header with TTL - 1 */
@@ -329,12 +337,13 @@ struct xdnat_clock {
 };
 _Static_assert(sizeof(struct xdnat_clock) == 16, "xdnat_clock");
 
-/* Context of the syscall program xdnat_flow_end, which frees a flow that has
- * expired or (force) any. */
+/* Context of the syscall program xdnat_flow_end, which frees a flow: one that has
+ * expired, any, or any with its port, that nothing rests. */
+enum { XDNAT_END_EXPIRED, XDNAT_END_ANY, XDNAT_END_WHOLLY };
 struct xdnat_flow_end {
 	struct xdnat_key6 key; /* of either half; IPv4 in the first word of src and dst */
 	__u32 is_v6;
-	__u32 force;
+	__u32 force; /* XDNAT_END_... */
 	__u32 ended; /* out: 1 if the flow is gone */
 };
 _Static_assert(sizeof(struct xdnat_flow_end) == 52, "xdnat_flow_end");
@@ -377,6 +386,7 @@ enum xdnat_reason {
 	XDNAT_DROP_TUPLE_TAKEN,
 	XDNAT_DROP_TABLE_FULL,
 	XDNAT_DROP_NO_PORT,
+	XDNAT_DROP_NO_SOURCE,
 	XDNAT_DROP_LEAK,
 	XDNAT_DROP_EXPIRED,
 	XDNAT_DROP_BUSY,

@@ -83,6 +83,11 @@ def lookup(descriptor, key, size):
     return value.raw
 
 
+def value(descriptor, key):
+    """The same, as long as the map's values are."""
+    return lookup(descriptor, key, map_info(descriptor, "value_size")[0])
+
+
 def update(descriptor, key, value):
     key = ctypes.create_string_buffer(key, len(key))
     value = ctypes.create_string_buffer(value, len(value))
@@ -96,8 +101,8 @@ def delete(descriptor, key):
 
 def set_lifetimes(config, ticks):
     """Writes every lifetime in the pinned map xdnat_config: the tests' clock hook."""
-    value = lookup(config, bytes(4), 64)
-    update(config, bytes(4), value[:28] + struct.pack("5I", *[ticks] * 5) + value[48:])
+    before = value(config, bytes(4))
+    update(config, bytes(4), before[:28] + struct.pack("5I", *[ticks] * 5) + before[48:])
 
 
 def keys(descriptor, size):

@@ -21,6 +21,8 @@
 #include "nexthop.h"
 #include "preflight.h"
 #include "program.h"
+#include "snat.h"
+#include "snat_port.h"
 #include "target_side.h"
 #include "upgrade.h"
 
@@ -71,7 +73,8 @@ const struct opt cmd_load_options[] = {
 	 .type = OPT_TEXT,
 	 .value = "A-B",
 	 .text = &options.snat_ports,
-	 .help = "not in this version"},
+	 .help = "masquerade from these ports (default 1024-65535 without those that this host "
+		 "uses itself)"},
 	{},
 };
 
@@ -83,12 +86,13 @@ struct loading {
 	size_t count;
 	size_t attached; /* the first ones of them */
 	json_t *changes; /* by cmd_load_note() */
+	struct snat_range snat_ports;
 	bool is_new;	 /* this call made the instance */
 	bool is_watched; /* this call started what undoes it */
 	bool is_for_all; /* no interface was named */
 };
 
-static int check_options(const struct loading *loading)
+static int check_options(struct loading *loading)
 {
 	if (geteuid())
 		return fail(-EPERM, "load needs root (CAP_BPF and CAP_NET_ADMIN)");
@@ -98,10 +102,7 @@ static int check_options(const struct loading *loading)
 			    "one of them away");
 	if (options.shared && loading->is_for_all)
 		return fail(-EUSAGE, "--shared is for interfaces that are loaded now; name them");
-	if (options.snat_ports)
-		return fail(-EINVAL, "--snat-ports is not in this version (there is no masquerade "
-				     "mode yet)");
-	return 0;
+	return options.snat_ports ? snat_range_parse(options.snat_ports, &loading->snat_ports) : 0;
 }
 
 /* The named interfaces, each once; all that are loaded if none is named. */
@@ -159,6 +160,19 @@ static int open_instance(struct loading *loading)
 	}
 	err = store_open(loading->instance, &loading->store);
 	return err ? err : check_kept(loading);
+}
+
+/* From then on rules' source ports are of the range that was asked for. */
+static int set_snat_ports(const struct loading *loading)
+{
+	const struct snat_range *range = &loading->snat_ports;
+	int err;
+
+	if (!options.snat_ports)
+		return 0;
+	err = snat_range_check(range);
+	return err ? err
+		   : store_snat_range_write(loading->store, range->first_host, range->last_host);
 }
 
 /* 0 if auto is, or nothing. */
@@ -333,6 +347,8 @@ static int load(struct loading *loading)
 	int err = open_instance(loading);
 
 	if (!err)
+		err = set_snat_ports(loading);
+	if (!err)
 		err = drop_loaded(loading);
 	if (!err)
 		err = watch(loading);
@@ -342,6 +358,8 @@ static int load(struct loading *loading)
 		err = upgrade(loading);
 	if (!err)
 		err = listener_sync(loading->store);
+	if (!err)
+		err = snat_follow(loading->store);
 	if (!err &&
 	    (nexthop_sync(loading->store) || target_side_sync(loading->instance, loading->store)))
 		log_warning("%s", fail_text()); /* the daemon tries again */

@@ -15,6 +15,7 @@
 #include "problem.h"
 #include "rule_record.h"
 #include "rule_set.h"
+#include "snat_record.h"
 #include "store.h"
 
 /* Of one screen. */
@@ -79,6 +80,7 @@ static int put_flows(json_t *document, const struct store *store, const struct r
 				      (json_int_t)memory.flow6_bytes));
 	json_object_set_new(document, "flows", flows);
 	json_object_set_new(document, "rule_count", json_integer(set->count));
+	json_object_set_new(document, "masquerade", snat_record(&config, set->rules, set->count));
 	json_object_set_new(document, "hz", json_integer(config.hz));
 	return 0;
 }
@@ -165,6 +167,21 @@ static void print_family(const json_t *document, const char *label, const char *
 	       out_bytes(number(flows, "bytes"), text), number(flows, "bytes_per_flow"));
 }
 
+/* Room for masquerade flows; nothing if no rule makes them. */
+static void print_masquerade(const json_t *document)
+{
+	const json_t *masquerade = json_object_get(document, "masquerade");
+	json_int_t targets = number(masquerade, "targets");
+
+	if (targets)
+		printf(LABEL " %" JSON_INTEGER_FORMAT " ports of %" JSON_INTEGER_FORMAT
+			     "-%" JSON_INTEGER_FORMAT " for each of %" JSON_INTEGER_FORMAT
+			     " target%s: %" JSON_INTEGER_FORMAT " flows\n",
+		       "masquerade", number(masquerade, "ports"), number(masquerade, "first_port"),
+		       number(masquerade, "last_port"), targets, targets == 1 ? "" : "s",
+		       number(masquerade, "capacity"));
+}
+
 static void print_status(const json_t *document)
 {
 	json_int_t daemon = number(document, "daemon_pid");
@@ -178,6 +195,7 @@ static void print_status(const json_t *document)
 	printf(LABEL " %" JSON_INTEGER_FORMAT "\n", "rules", number(document, "rule_count"));
 	print_family(document, "IPv4 flows", "ipv4");
 	print_family(document, "IPv6 flows", "ipv6");
+	print_masquerade(document);
 	printf(LABEL " %" JSON_INTEGER_FORMAT "\n", "kernel HZ", number(document, "hz"));
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * xdnatd: the loop that owns the duties, each in a file of its own: interfaces stay
- * attached, listeners follow addresses, neighbours stay resolved, expired flows are
- * freed. It decides when, never how. Nothing that it does is needed for packets to
- * flow now, and no duty's error ends it; it waits for nobody.
+ * attached, listeners follow addresses, neighbours stay resolved, masquerading follows
+ * routes and the host's own ports, expired flows are freed. It decides when, never how. Nothing
+ * that it does is needed for packets to flow now, and no duty's error ends it; it waits for nobody.
  */
 #include <errno.h>
 #include <signal.h>
@@ -23,6 +23,7 @@
 #include "log.h"
 #include "netlink.h"
 #include "nexthop.h"
+#include "snat.h"
 #include "store.h"
 #include "sweep.h"
 #include "target_side.h"
@@ -47,7 +48,7 @@ struct duty {
 };
 
 /* In this order: listeners are those of the interfaces that are attached. */
-enum { DUTY_INTERFACES, DUTY_LISTENERS, DUTY_NEIGHBOURS, DUTY_SWEEP, DUTY_MAX };
+enum { DUTY_INTERFACES, DUTY_LISTENERS, DUTY_NEIGHBOURS, DUTY_MASQUERADE, DUTY_SWEEP, DUTY_MAX };
 
 struct daemon {
 	struct instance instance;
@@ -126,6 +127,17 @@ static int keep_neighbours(struct daemon *daemon)
 	pause_ms = NEIGHBOURS_SHARE * (now_ms() - started_ms);
 	daemon->neighbours_next_ms =
 		now_ms() + (pause_ms > NEIGHBOURS_PAUSE_MS ? pause_ms : NEIGHBOURS_PAUSE_MS);
+	return err;
+}
+
+static int keep_masquerade(struct daemon *daemon)
+{
+	int lock = instance_try_lock(&daemon->instance), err;
+
+	if (lock < 0)
+		return lock;
+	err = snat_follow(daemon->store);
+	close(lock);
 	return err;
 }
 
@@ -289,6 +301,8 @@ static void on_event(uv_poll_t *poll, int status, int events)
 		daemon->routes_changed = true;
 	if (changes & (NETLINK_CHANGED_ROUTES | NETLINK_LOST_NEIGHBOUR))
 		daemon->neighbours_wanted = true;
+	if (changes & (NETLINK_CHANGED_ADDRESSES | NETLINK_CHANGED_ROUTES))
+		daemon->duties[DUTY_MASQUERADE].is_due = true;
 	if (changes)
 		run_soon(daemon);
 }
@@ -345,6 +359,7 @@ static int run(struct daemon *daemon, int ready)
 	daemon->duties[DUTY_INTERFACES] = (struct duty){"interfaces", keep_interfaces, true, ""};
 	daemon->duties[DUTY_LISTENERS] = (struct duty){"listeners", keep_listeners, true, ""};
 	daemon->duties[DUTY_NEIGHBOURS] = (struct duty){"neighbours", keep_neighbours, true, ""};
+	daemon->duties[DUTY_MASQUERADE] = (struct duty){"masquerade", keep_masquerade, true, ""};
 	daemon->duties[DUTY_SWEEP] = (struct duty){"sweep", sweep, false, ""};
 	err = uv_loop_init(&daemon->loop);
 	if (err)

@@ -54,6 +54,9 @@ struct netlink_hop {
 	struct xdnat_addr next;
 };
 int netlink_route(const struct xdnat_addr *addr, struct netlink_hop *hop);
+/* The address of this host that the kernel would send to addr from. As netlink_route(),
+ * and if it would be none. */
+int netlink_route_source(const struct xdnat_addr *addr, struct xdnat_addr *source);
 
 enum netlink_neighbour_state {
 	NETLINK_NEIGHBOUR_NONE, /* no entry, failed or incomplete */

@@ -21,6 +21,7 @@
 #include "netlink.h"
 #include "problem_listener.h"
 #include "reason.h"
+#include "snat.h"
 
 /* Each rule costs two netlink questions; the screen is for people anyway. */
 #define RULES_JUDGED 256
@@ -197,6 +198,46 @@ static void judge_bind(const struct problem_view *view, const struct spec *spec,
 		    spec->name, name, name);
 }
 
+static bool is_ours(const struct xdnat_addr *addr)
+{
+	struct netlink_address *addresses = NULL;
+	bool found = false;
+	size_t count = 0;
+	size_t i;
+
+	if (netlink_addresses(&addresses, &count))
+		return true; /* not known: nothing is said */
+	for (i = 0; i < count && !found; i++)
+		found = addr_equal(&addresses[i].addr, addr);
+	free(addresses);
+	return found;
+}
+
+/* What the target is to see as the source, and from which port. */
+static void judge_source(const struct problem_view *view, const struct spec *spec, json_t *problems)
+{
+	char text[ADDR_TEXT_BYTES];
+	struct xdnat_config config;
+	struct xdnat_addr addr;
+
+	if (!snat_is_needed(spec))
+		return;
+	if (snat_choose(spec, &addr))
+		add(problems, "no_source",
+		    "rule %s has no address to masquerade with: %s; give it one: snat=ADDRESS",
+		    spec->name, fail_text());
+	else if (!is_ours(&addr))
+		add(problems, "foreign_source",
+		    "rule %s masquerades with %s, which no interface here has: answers to it do "
+		    "not "
+		    "come back; give the rule another: snat=ADDRESS",
+		    spec->name, addr_format(&addr, false, text));
+	if (!store_config(view->store, &config) && !config.snat_ports)
+		add(problems, "no_port",
+		    "there is no port to masquerade from: this host uses all of them itself "
+		    "(sysctl net.ipv4.ip_local_port_range); type: xdnat load --snat-ports A-B");
+}
+
 void problem_of_rule(const struct problem_view *view, const struct store_rule *rule,
 		     json_t *problems)
 {
@@ -212,6 +253,7 @@ void problem_of_rule(const struct problem_view *view, const struct store_rule *r
 	judge_bind(view, &rule->spec, problems);
 	if (!rule->spec.is_local)
 		judge_target(view, &rule->spec.target, problems);
+	judge_source(view, &rule->spec, problems);
 }
 
 /* The fault that is most often made: the target's replies go elsewhere. */

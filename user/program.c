@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,6 +146,8 @@ static int config_fill(struct xdnat_config *config, int clock, uint32_t flows)
 	config->abi = XDNAT_ABI;
 	config->flows = flows;
 	config->next_id = 1;
+	if (getrandom(&config->seed, sizeof(config->seed), 0) != sizeof(config->seed))
+		return fail(-errno, "cannot have a random number: %s", strerror(errno));
 	config->netns_cookie = store_netns_cookie();
 	config->tick_jiffies = config->hz;
 	for (int i = 0; i < XDNAT_LIFE_MAX; i++)

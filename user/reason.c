@@ -65,6 +65,9 @@ static const struct {
 	[XDNAT_DROP_NO_PORT] = {"no_port",
 				"no source port is free towards that target: see `xdnat status`; "
 				"more: load --snat-ports A-B"},
+	[XDNAT_DROP_NO_SOURCE] = {"no_source",
+				  "no address to masquerade with towards that target: see `xdnat "
+				  "status`; give the rule one: snat=ADDRESS"},
 	[XDNAT_DROP_LEAK] = {"leak", "from a target's private address and port, without a flow: it "
 				     "would show that address to the outside"},
 	[XDNAT_DROP_EXPIRED] = {"expired", "the flow has ended: the client must connect again"},

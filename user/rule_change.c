@@ -14,6 +14,7 @@
 #include "log.h"
 #include "rule_overlap.h"
 #include "rules_file.h"
+#include "snat.h"
 #include "target_port.h"
 
 /* What a plan is made of. */
@@ -118,7 +119,8 @@ static int fail_overlap(const struct plan *plan, const struct spec *first,
 static void add(struct plan *plan, const struct spec *spec, const struct store_rule *present)
 {
 	struct rule_change *change = plan->change;
-	bool is_same = present && spec_same_target(&present->spec, spec);
+	bool is_same = present && spec_same_target(&present->spec, spec) &&
+		       spec_same_source(&present->spec, spec);
 
 	change->was_enabled[change->added_count] = is_same && present->spec.enabled;
 	change->added[change->added_count++] =
@@ -319,8 +321,9 @@ static int prepare_and_commit(struct store *store, const struct rule_set *set,
 	if (err)
 		return err;
 	rules = rules_after(set, change, &count);
-	err = rules ? listener_prepare(store, rules, count, &is_swap)
-		    : fail(-ENOMEM, "no memory for the rules");
+	err = rules ? snat_sync(store, rules, count) : fail(-ENOMEM, "no memory for the rules");
+	if (!err)
+		err = listener_prepare(store, rules, count, &is_swap);
 	free(rules);
 	return err ? err : store_change_commit(store, is_swap);
 }
@@ -347,6 +350,8 @@ static int refresh(const struct instance *instance, struct store *store)
 {
 	int err = listener_sync(store);
 
+	if (!err)
+		err = snat_follow(store);
 	if (!err && finish(instance, store))
 		log_warning("%s", fail_text());
 	return err;

@@ -35,20 +35,31 @@ static json_t *except_record(const struct spec *spec)
 	return except;
 }
 
+static json_t *snat_record(const struct spec *spec)
+{
+	static const struct xdnat_addr none;
+	char text[ADDR_TEXT_BYTES];
+
+	if (addr_equal(&spec->snat, &none))
+		return json_null();
+	return json_string(addr_format(&spec->snat, false, text));
+}
+
 json_t *rule_record(const struct spec *spec)
 {
 	char target[ADDR_TEXT_BYTES];
 
-	return json_pack("{s:s, s:o, s:i, s:i, s:b, s:s, s:s, s:i, s:i, s:o, s:b, s:s, s:s?}",
-			 "name", spec->name, "bind", bind_record(spec), "port",
-			 (int)spec->ports.first_host, "last_port", (int)spec->ports.last_host,
-			 "any_port", (int)(spec->form == SPEC_ANY), "proto", spec_protos_name(spec),
-			 "target",
-			 spec->is_local ? "local" : addr_format(&spec->target, false, target),
-			 "target_port", (int)spec->target_ports.first_host, "target_last_port",
-			 (int)spec->target_ports.last_host, "except", except_record(spec),
-			 "enabled", (int)spec->enabled, "mode", "preserve", "comment",
-			 *spec->comment ? spec->comment : NULL);
+	return json_pack(
+		"{s:s, s:o, s:i, s:i, s:b, s:s, s:s, s:i, s:i, s:o, s:b, s:s, s:o, s:b, s:s?}",
+		"name", spec->name, "bind", bind_record(spec), "port", (int)spec->ports.first_host,
+		"last_port", (int)spec->ports.last_host, "any_port", (int)(spec->form == SPEC_ANY),
+		"proto", spec_protos_name(spec), "target",
+		spec->is_local ? "local" : addr_format(&spec->target, false, target), "target_port",
+		(int)spec->target_ports.first_host, "target_last_port",
+		(int)spec->target_ports.last_host, "except", except_record(spec), "enabled",
+		(int)spec->enabled, "mode", spec->is_masqueraded ? "masquerade" : "preserve",
+		"snat", snat_record(spec), "hairpin", (int)spec->has_hairpin, "comment",
+		*spec->comment ? spec->comment : NULL);
 }
 
 void rule_record_totals(json_t *record, const struct rule_totals *totals)

@@ -194,9 +194,16 @@ bool spec_has_name(const struct spec *spec)
 	return strcmp(spec->name, listener);
 }
 
+bool spec_same_source(const struct spec *left, const struct spec *right)
+{
+	return left->is_masqueraded == right->is_masqueraded &&
+	       left->has_hairpin == right->has_hairpin && addr_equal(&left->snat, &right->snat);
+}
+
 bool spec_equal(const struct spec *left, const struct spec *right)
 {
 	return spec_same_listener(left, right) && spec_same_target(left, right) &&
+	       spec_same_source(left, right) &&
 	       !memcmp(left->except, right->except, sizeof(left->except)) &&
 	       left->enabled == right->enabled && !strcmp(left->name, right->name) &&
 	       !strcmp(left->comment, right->comment);

@@ -54,7 +54,10 @@ struct spec {
 	struct spec_ports target_ports;		   /* as many as ports, or one for all */
 	struct spec_ports except[SPEC_EXCEPT_MAX]; /* of ports, rising, none meets the next */
 	uint8_t except_count;
-	bool enabled; /* false: as if it were not there */
+	bool enabled;		/* false: as if it were not there */
+	bool is_masqueraded;	/* the target sees this host's address */
+	bool has_hairpin;	/* the same for clients on the target's side */
+	struct xdnat_addr snat; /* that address; zero: the kernel's choice */
 	char comment[SPEC_COMMENT_BYTES];
 };
 
@@ -82,6 +85,8 @@ void spec_format_target(const struct spec *spec, char *text);
 bool spec_has_name(const struct spec *spec);
 bool spec_equal(const struct spec *left, const struct spec *right);
 bool spec_same_target(const struct spec *left, const struct spec *right);
+/* What the target sees as the source is chosen in the same way. */
+bool spec_same_source(const struct spec *left, const struct spec *right);
 /* SPEC_V4, SPEC_V6: of the addresses that it listens on. Without an address a local
  * rule has both. */
 unsigned int spec_families(const struct spec *spec);

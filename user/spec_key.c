@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "addr.h"
 #include "fail.h"
 #include "spec_ports.h"
+#include "spec_rule.h"
 
 static int take_name(struct spec *spec, const char *value)
 {
@@ -47,14 +49,67 @@ static bool show_comment(const struct spec *spec, char *value)
 	return *spec->comment;
 }
 
+/* The source is chosen for packets that leave this host. */
+static int need_other_host(const struct spec *spec, const char *key)
+{
+	return spec->is_local ? fail(-EINVAL,
+				     "%s= is for other hosts: the target local sees its "
+				     "clients as they are; leave it out",
+				     key)
+			      : 0;
+}
+
 static int take_mode(struct spec *spec, const char *value)
 {
-	(void)spec; /* preserve is all there is */
-	if (!strcmp(value, "preserve"))
+	if (strcmp(value, "preserve") && strcmp(value, "masquerade"))
+		return fail(-EINVAL, "mode=%s is not known: type mode=preserve or mode=masquerade",
+			    value);
+	spec->is_masqueraded = !strcmp(value, "masquerade");
+	return spec->is_masqueraded ? need_other_host(spec, "mode") : 0;
+}
+
+static bool show_mode(const struct spec *spec, char *value)
+{
+	snprintf(value, SPEC_VALUE_BYTES, "masquerade");
+	return spec->is_masqueraded;
+}
+
+static int take_snat(struct spec *spec, const char *value)
+{
+	int err = need_other_host(spec, "snat");
+
+	if (err)
+		return err;
+	err = spec_rule_parse_address(value, &spec->snat);
+	if (err)
+		return fail_while(err, "snat=");
+	if (addr_is_v4(&spec->snat) == addr_is_v4(&spec->target))
 		return 0;
-	if (!strcmp(value, "masquerade"))
-		return fail(-EINVAL, "mode=masquerade is not in this version; mode=preserve is");
-	return fail(-EINVAL, "mode=%s is not known: type mode=preserve", value);
+	return fail(-EINVAL, "snat=%s and the target must be of one family", value);
+}
+
+static bool show_snat(const struct spec *spec, char *value)
+{
+	static const struct xdnat_addr none;
+	char text[ADDR_TEXT_BYTES];
+
+	snprintf(value, SPEC_VALUE_BYTES, "%s", addr_format(&spec->snat, false, text));
+	return !addr_equal(&spec->snat, &none);
+}
+
+static int take_hairpin(struct spec *spec, const char *value)
+{
+	if (strcmp(value, "off") && strcmp(value, "on"))
+		return fail(-EINVAL, "hairpin=%s is not known: type hairpin=on or hairpin=off",
+			    value);
+	spec->has_hairpin = !strcmp(value, "on");
+	return spec->has_hairpin ? need_other_host(spec, "hairpin") : 0;
+}
+
+static bool show_hairpin(const struct spec *spec, char *value)
+{
+	snprintf(value, SPEC_VALUE_BYTES, "on");
+	return spec->has_hairpin;
 }
 
 static int take_enabled(struct spec *spec, const char *value)
@@ -83,11 +138,11 @@ static const struct {
 	bool (*show)(const struct spec *spec, char *value);
 } keys[] = {
 	{"name", take_name, show_name},
-	{"mode", take_mode, NULL},
-	{"snat", NULL, NULL},
+	{"mode", take_mode, show_mode},
+	{"snat", take_snat, show_snat},
 	{"allow", NULL, NULL},
 	{"deny", NULL, NULL},
-	{"hairpin", NULL, NULL},
+	{"hairpin", take_hairpin, show_hairpin},
 	{"except", spec_take_except, spec_show_except},
 	{"idle-tcp", NULL, NULL},
 	{"idle-udp", NULL, NULL},

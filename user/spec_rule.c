@@ -176,7 +176,7 @@ static const char *unusable_v6(const struct in6_addr *v6)
 }
 
 /* IPv4 bare, IPv6 in brackets; an address that packets can come to or go to. */
-static int parse_address(const char *text, struct xdnat_addr *addr)
+int spec_rule_parse_address(const char *text, struct xdnat_addr *addr)
 {
 	char bare[ADDR_TEXT_BYTES + 1];
 	size_t length = strlen(text);
@@ -231,7 +231,7 @@ static int parse_bind(const char *text, struct spec *spec)
 	}
 	if (*text == '[' || !text[strspn(text, "0123456789.")]) {
 		spec->bind = SPEC_BIND_ADDRESS;
-		return parse_address(text, &spec->bind_addr);
+		return spec_rule_parse_address(text, &spec->bind_addr);
 	}
 	spec->bind = SPEC_BIND_INTERFACE;
 	return parse_interface(text, spec->bind_interface);
@@ -264,7 +264,7 @@ static int parse_host(const char *host, struct spec *spec)
 	if (!host[strspn(host, name_characters)] && !is_number(dot ? dot + 1 : host))
 		return fail(-EINVAL, "DNS names (%s) are not in this version; type the address",
 			    host);
-	return parse_address(host, &spec->target);
+	return spec_rule_parse_address(host, &spec->target);
 }
 
 static int parse_target(const struct rule_parts *parts, struct spec *spec)

@@ -110,6 +110,20 @@ int store_device_remove(struct store *store, uint32_t ifindex);
 /* Asked in any network namespace. */
 bool store_device_is_there(const struct store *store, uint32_t ifindex);
 
+/* Source addresses of masquerade rules, by rising rule. */
+struct store_snat {
+	uint32_t rule;
+	struct xdnat_snat snat;
+};
+int store_snats(const struct store *store, struct store_snat **snats, size_t *count);
+int store_snat_put(struct store *store, const struct store_snat *snat);
+int store_snat_remove(struct store *store, uint32_t rule);
+/* Source ports that may be given out: is_free[XDNAT_PORTS], by number. */
+int store_snat_ports(const struct store *store, bool *is_free);
+int store_snat_ports_write(struct store *store, const bool *is_free);
+/* The range that they are of, both 0 for the default. */
+int store_snat_range_write(struct store *store, uint16_t first_host, uint16_t last_host);
+
 /* Neighbour entries that we keep resolved. */
 int store_neighbours(const struct store *store, struct xdnat_neighbour **neighbours, size_t *count);
 int store_neighbour_put(struct store *store, const struct xdnat_neighbour *neighbour);
@@ -122,13 +136,14 @@ struct store_flow {
 	uint8_t state; /* of both halves together: XDNAT_ANSWERED … */
 	uint32_t rule;
 	struct xdnat_addr client, listener, target;
-	uint16_t client_port_host, listener_port_host, target_port_host;
+	struct xdnat_addr source; /* what the target sees; the client, or this host */
+	uint16_t client_port_host, listener_port_host, target_port_host, source_port_host;
 	uint64_t packets[XDNAT_DIRECTIONS], bytes[XDNAT_DIRECTIONS];
 	uint32_t idle_sec; /* since the last packet of either direction */
 	uint32_t life_sec; /* it ends when idle_sec passes this */
 	bool expired;
 	bool has_reply;	       /* false: the reply half is missing */
-	bool is_orphan;	       /* an expired reply half alone: only key and rule stand */
+	bool is_orphan;	       /* a reply half alone, expired or resting: only key and rule stand */
 	struct xdnat_key6 key; /* for store_flow_end */
 };
 /* Calls each(flow, context) for every flow, reading the tables in batches, in
@@ -136,9 +151,9 @@ struct store_flow {
  * non-zero and returns that. */
 int store_flows_each(const struct store *store,
 		     int (*each)(const struct store_flow *flow, void *context), void *context);
-/* Frees the flow if the datapath finds it expired too, or by force.
- * Returns 1 if it is gone, 0 if it lives on, or -errno. */
-int store_flow_end(const struct store *store, const struct store_flow *flow, bool force);
+/* Frees the flow; force: XDNAT_END_EXPIRED, if the datapath finds that too, or
+ * another. Returns 1 if it is gone, 0 if it lives on, or -errno. */
+int store_flow_end(const struct store *store, const struct store_flow *flow, uint32_t force);
 
 /* Bytes of both flow tables, as the kernel accounts them, and of one v4 flow. */
 struct store_memory {

@@ -32,7 +32,9 @@ static void row_fill(struct xdnat_rule *value, const struct store_rule *rule)
 	*value = (struct xdnat_rule){
 		.target = spec->target,
 		.id = rule->id,
-		.flags = spec->is_local ? XDNAT_RULE_LOCAL : 0,
+		.flags = (spec->is_local ? XDNAT_RULE_LOCAL : 0) |
+			 (spec->is_masqueraded ? XDNAT_RULE_MASQUERADE : 0) |
+			 (spec->has_hairpin ? XDNAT_RULE_HAIRPIN : 0),
 	};
 	if (spec->target_ports.first_host == spec->target_ports.last_host)
 		value->target_port = htons(spec->target_ports.first_host);
@@ -251,6 +253,8 @@ static int remove_leftovers(struct store *store, const struct leftovers *leftove
 		err = store_map_delete(store->maps[STORE_SPECS], &leftovers->specs);
 	if (!err)
 		err = store_map_delete(store->maps[STORE_RULES], &leftovers->rows);
+	if (!err)
+		err = store_map_delete(store->maps[STORE_SNAT], &leftovers->rows);
 	return err;
 }
 

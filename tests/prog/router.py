@@ -170,7 +170,7 @@ class Router:
 
     def config(self):
         """(jiffies in a tick, [lifetimes in jiffies])."""
-        value = bpf.lookup(self.pinned("xdnat_config"), bytes(4), 64)
+        value = bpf.value(self.pinned("xdnat_config"), bytes(4))
         return struct.unpack_from("I", value, 12)[0], list(struct.unpack_from("5I", value, 28))
 
     def age(self, ticks, *tuples):
@@ -227,6 +227,11 @@ class Router:
             expect(self.send(answer, "lan"), self.returned(answer))
         expect(self.send(first), self.forwarded(first))
         return first
+
+
+def sport_of(result, packet):
+    """The source port of what left, without VLAN tags and options."""
+    return int.from_bytes(result.frame[54 if packet.is_v6 else 34:][:2], "big")
 
 
 def difference(got, want):

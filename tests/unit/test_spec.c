@@ -70,6 +70,11 @@ static const struct valid_row valid[] = {
 	 80, "10.0.0.5", SPEC_TCP, "80/tcp", "a=b"},
 	{"80:10.0.0.5 comment=", "80:10.0.0.5:80/tcp", SPEC_BIND_DEFAULT, NULL, 80, 80, "10.0.0.5",
 	 SPEC_TCP, "80/tcp", ""},
+	{"80:10.0.0.5 hairpin=on mode=masquerade snat=10.0.0.1",
+	 "80:10.0.0.5:80/tcp mode=masquerade snat=10.0.0.1 hairpin=on", SPEC_BIND_DEFAULT, NULL, 80,
+	 80, "10.0.0.5", SPEC_TCP, "80/tcp", ""},
+	{"80:[fd00::5] snat=[fd00::0:1] hairpin=off", "80:[fd00::5]:80/tcp snat=fd00::1",
+	 SPEC_BIND_DEFAULT, NULL, 80, 80, "fd00::5", SPEC_TCP, "80/tcp6", ""},
 	{"80:10.0.0.5 name=" SIXTY_THREE_A, "80:10.0.0.5:80/tcp name=" SIXTY_THREE_A,
 	 SPEC_BIND_DEFAULT, NULL, 80, 80, "10.0.0.5", SPEC_TCP, SIXTY_THREE_A, ""},
 };
@@ -293,7 +298,8 @@ static const struct {
 	{"80:10.0.0.5/tcp/udp", "the protocol \"tcp/udp\""},
 	/* Keys. */
 	{"80:10.0.0.5 junk", "\"junk\" after the rule is not KEY=VALUE"},
-	{"80:10.0.0.5 colour=red", "colour= is not known; valid: name=, mode=, except=, enabled=, comment="},
+	{"80:10.0.0.5 colour=red",
+	 "colour= is not known; valid: name=, mode=, snat=, hairpin=, except=, enabled="},
 	{"80:10.0.0.5 Name=x", "Name= is not known"},
 	{"80:10.0.0.5 =x", "is not known"},
 	{"80:10.0.0.5 name=x name=x", "name= is given twice"},
@@ -319,7 +325,15 @@ static const struct {
 	{"80:10.0.0.5:8080@3", "weights (@3) are not in this version"},
 	{"80:10.0.0.5~", "backup targets (~) are not in this version"},
 	{"80:www.example.org:80", "DNS names (www.example.org) are not in this version"},
-	{"80:10.0.0.5 mode=masquerade", "mode=masquerade is not in this version"},
+	{"80:10.0.0.5 mode=Masquerade", "mode=Masquerade is not known"},
+	{"80:local mode=masquerade", "is for other hosts"},
+	{"80:local hairpin=on", "is for other hosts"},
+	{"80:local snat=10.0.0.1", "is for other hosts"},
+	{"80:10.0.0.5 hairpin=yes", "hairpin=yes is not known"},
+	{"80:10.0.0.5 snat=", "snat="},
+	{"80:10.0.0.5 snat=fd00::1", "one family"},
+	{"80:[fd00::5] snat=10.0.0.1", "one family"},
+	{"80:10.0.0.5 snat=127.0.0.1", "loopback"},
 };
 
 static void test_refused(void **state)
@@ -338,11 +352,11 @@ static void test_refused(void **state)
 static void test_later_keys(void **state)
 {
 	static const char *const later[] = {
-		"snat",	      "allow",	   "deny",	"hairpin",	   "idle-tcp",
-		"idle-udp",   "max-flows", "new-rate",	"new-rate-source", "mss",
-		"log",	      "balance",   "check",	"check-every",	   "rise",
-		"fall",	      "on-down",   "no-target", "check-timeout",   "sticky",
-		"slow-start", "on-resolve"};
+		"allow",	 "deny",     "idle-tcp",	"idle-udp",
+		"max-flows",	 "new-rate", "new-rate-source", "mss",
+		"log",		 "balance",  "check",		"check-every",
+		"rise",		 "fall",     "on-down",		"no-target",
+		"check-timeout", "sticky",   "slow-start",	"on-resolve"};
 	char key[64], message[96];
 
 	(void)state;
