@@ -285,6 +285,7 @@ struct making {
 	__u32 now;
 	__u32 in_ifindex;	/* at XDNAT_HOOK_EGRESS: where it leaves */
 	__u32 hook;		/* XDNAT_HOOK_… */
+	__u32 mss_host;		/* largest that this SYN may announce; 0: any */
 	struct tuple owner;	/* of the place that we want */
 	struct partner partner; /* of the flow found or ended */
 	union {

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "source.h"
 #include "xdnat_abi.h"
 
 #define SPEC_NAME_BYTES	    64	/* with NUL */
@@ -54,7 +55,10 @@ struct spec {
 	struct spec_ports target_ports;		   /* as many as ports, or one for all */
 	struct spec_ports except[SPEC_EXCEPT_MAX]; /* of ports, rising, none meets the next */
 	uint8_t except_count;
-	bool enabled; /* false: as if it were not there */
+	char allow[SOURCE_TEXT_BYTES]; /* source_parse()'s; "": every source */
+	char deny[SOURCE_TEXT_BYTES];  /* the same; "": none */
+	uint16_t mss_host;	       /* 0: as it comes; XDNAT_MSS_AUTO */
+	bool enabled;		       /* false: as if it were not there */
 	char comment[SPEC_COMMENT_BYTES];
 };
 
@@ -82,6 +86,10 @@ void spec_format_target(const struct spec *spec, char *text);
 bool spec_has_name(const struct spec *spec);
 bool spec_equal(const struct spec *left, const struct spec *right);
 bool spec_same_target(const struct spec *left, const struct spec *right);
+/* Packets are treated alike but for whose they are: the rule may keep its id. */
+bool spec_same_row(const struct spec *left, const struct spec *right);
+/* Not every source is admitted. */
+bool spec_has_sources(const struct spec *spec);
 /* SPEC_V4, SPEC_V6: of the addresses that it listens on. Without an address a local
  * rule has both. */
 unsigned int spec_families(const struct spec *spec);
