@@ -11,7 +11,9 @@
 #include "handed_on.bpf.h"
 #include "life.bpf.h"
 #include "making.bpf.h"
+#include "mss.bpf.h"
 #include "rule.bpf.h"
+#include "source.bpf.h"
 
 /* Whether frames like this one are meant for us. */
 static __noinline bool forward_is_to_us(const struct packet *pkt, const struct making *making)
@@ -34,15 +36,31 @@ static __always_inline enum xdnat_reason forward_way(const struct making *making
 	return making->hop.way == WAY_NEIGHBOUR ? XDNAT_HAND_ON_NEIGHBOUR : XDNAT_HAND_ON_WAY_OUT;
 }
 
-/* How the stored half's packets leave by making->hop: into making->to, leaving.
- * XDNAT_DROP_BUSY: the half changed hands. */
+/* The largest MSS that a SYN may announce, by its flow's rule. */
+static __noinline __u16 forward_mss(const struct stored *stored, const struct making *making,
+				    __u16 reverse_mtu)
+{
+	const struct xdnat_rule *rule = rule_get(stored->half->rule);
+
+	if (!rule || rule->mss_host != XDNAT_MSS_AUTO)
+		return rule ? rule->mss_host : 0;
+	return mss_of_ways(making->original.is_v6, making->hop.mtu, reverse_mtu);
+}
+
+/* How the stored half's packets leave by making->hop: into making->to, leaving,
+ * mss_host. reverse_mtu: of the partner's way, 0: not known. XDNAT_DROP_BUSY: the half
+ * changed hands. */
 static __noinline enum xdnat_reason forward_as(const struct packet *pkt,
-					       const struct stored *stored, struct making *making)
+					       const struct stored *stored, struct making *making,
+					       __u16 reverse_mtu)
 {
 	if (pkt->wire_bytes > making->hop.mtu)
 		return XDNAT_DROP_TOO_BIG;
 	if (making->hook != XDNAT_HOOK_XDP)
 		flow_leaving(stored, &making->original, &making->leaving);
+	making->mss_host = 0;
+	if (pkt->tcp_flags & TCP_SYN)
+		making->mss_host = forward_mss(stored, making, reverse_mtu);
 	if (!stored_copy(stored, &making->original, &making->hop, &making->to))
 		return XDNAT_DROP_BUSY;
 	half_count(stored->half, pkt->wire_packets, pkt->all_bytes);
@@ -58,6 +76,15 @@ static __always_inline void forward_local(struct making *making)
 		.way = WAY_TC,
 	};
 	making->reply_hop = making->hop;
+}
+
+/* The rule that makes flows of the packet's tuple; NULL: it is nobody's. */
+static __noinline struct xdnat_rule *forward_rule(const struct tuple *tuple)
+{
+	__u32 id = rule_find(tuple);
+	struct xdnat_rule *rule = id ? rule_get(id) : NULL;
+
+	return rule && source_is_admitted(tuple, rule) ? rule : NULL;
 }
 
 /* Both next hops of a new flow, and whether the client can be where the packet
@@ -126,10 +153,10 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct packet *pkt,
 	enum xdnat_reason reason;
 	struct xdnat_rule *rule;
 
-	making->rule = rule_find(&making->original);
-	rule = making->rule ? rule_get(making->rule) : NULL;
+	rule = forward_rule(&making->original);
 	if (!rule)
 		return XDNAT_PASS_NO_RULE;
+	making->rule = rule->id;
 	if (!forward_is_to_us(pkt, making))
 		return XDNAT_PASS_OTHER_MAC;
 	reason = forward_admit(pkt, &making->original, rule);
@@ -231,7 +258,9 @@ forward_by_flow(void *ctx, struct packet *pkt, const struct stored *stored, stru
 	reason = forward_next_hop(ctx, stored, making, life_is_refreshed(pkt, half));
 	if (!reason)
 		reason = forward_way(making);
-	return reason ? reason : forward_as(pkt, stored, making);
+	if (reason)
+		return reason;
+	return forward_as(pkt, stored, making, partner ? READ_ONCE(partner->tc_mtu) : 0);
 }
 
 /* Ours but unfit for rewriting here: its flaw. Else passed on. */
@@ -240,7 +269,7 @@ forward_refuse(const struct packet *pkt, const struct making *making, enum xdnat
 {
 	struct stored stored;
 
-	if (!flow_find(&making->original, &stored) && !rule_find(&making->original))
+	if (!flow_find(&making->original, &stored) && !forward_rule(&making->original))
 		return XDNAT_PASS_NO_RULE;
 	return forward_is_to_us(pkt, making) ? flaw : XDNAT_PASS_OTHER_MAC;
 }
@@ -278,7 +307,7 @@ static __noinline enum xdnat_reason forward_decide(void *ctx, struct packet *pkt
 		return reason;
 	if (!flow_find(&making->original, &stored))
 		return XDNAT_DROP_BUSY;
-	return forward_as(pkt, &stored, making);
+	return forward_as(pkt, &stored, making, making->reply_hop.mtu);
 }
 
 /* At XDNAT_HOOK_EGRESS: a target's answer that the kernel sends out by itself, from

@@ -8,6 +8,33 @@
 
 #include "forward.bpf.h"
 
+/* mss_find(). A global function, verified once and not anew for every way to it. */
+__noinline __u32 frame_mss(struct xdp_md *ctx, __u32 l4, __u32 limit_host)
+{
+	return mss_find((void *)(long)ctx->data, (void *)(long)ctx->data_end, l4, limit_host);
+}
+
+/* A SYN announces no more than making allows. */
+static __noinline void frame_clamp(struct xdp_md *ctx, struct packet *pkt,
+				   const struct making *making)
+{
+	__be16 limit = bpf_htons(making->mss_host);
+	__u32 found, at;
+	__u8 *mss;
+
+	if (!making->mss_host || !pkt->tcp)
+		return;
+	found = frame_mss(ctx, (void *)pkt->tcp - (void *)(long)ctx->data, making->mss_host);
+	at = mss_at(found);
+	barrier_var(at); /* clang may know that the mask changes nothing */
+	at &= TCP_OFFSET_MASK;
+	mss = (__u8 *)pkt->tcp + at;
+	if (!at || (void *)(mss + sizeof(limit)) > (void *)(long)ctx->data_end)
+		return;
+	__builtin_memcpy(mss, &limit, sizeof(limit));
+	pkt->tcp->check = csum_apply(pkt->tcp->check, mss_delta(found, making->mss_host));
+}
+
 /*
  * Everything that the fast path leaves. It starts over with the frame: the fast
  * path can then keep what it parsed in registers, where nothing else looks at it.
@@ -35,6 +62,7 @@ static __noinline enum xdnat_reason frame_slow(struct xdp_md *ctx, __u32 *out_if
 	if (reason)
 		return reason;
 	*out_ifindex = making->to.out_ifindex;
+	frame_clamp(ctx, &pkt, making);
 	if (pkt.ip6)
 		rewrite6(&pkt, &making->to);
 	else if (pkt.ip4)

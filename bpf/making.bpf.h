@@ -26,7 +26,7 @@ struct making {
 	__u32 claimed;	  /* enum xdnat_reason: how the last claim went */
 	__u32 ports;	  /* that may be given out; not 0 */
 	__u32 port_hash;  /* says in which order */
-	__u32 pad;
+	__u32 mss_host;	  /* largest that this SYN may announce; 0: any */
 	struct tuple owner;	/* of the place that we want */
 	struct partner partner; /* of the flow found or ended */
 	union {

@@ -14,7 +14,7 @@
 #include "leak.bpf.h"
 
 #define VLAN_VID_HOST 0x0fff
-/* Headers that are read: Ethernet, IPv6 with some extensions, TCP without options. */
+/* Headers that are read: Ethernet, IPv6 with some extensions or TCP with options. */
 #define SKB_HEADER_BYTES 128
 #define TCP_CHECK	 16 /* offsets: RFC 9293 section 3.1, RFC 768 */
 #define UDP_CHECK	 6
@@ -86,7 +86,26 @@ struct skb_headers {
 	__u32 has_check;  /* false: UDP without one (RFC 768) */
 	__u8 ip4_tail[4]; /* TTL, protocol and checksum of an IPv4 header */
 	__u32 hop_limit;  /* of IPv6 */
+	__u32 mss;	  /* where a SYN announces more than making->mss_host; or 0 */
+	__u32 mss_delta;
 };
+
+/* mss_find(). A global function, verified once and not anew for every way to it. */
+__noinline __u32 skb_mss(struct __sk_buff *skb, __u32 l4, __u32 limit_host)
+{
+	return mss_find((void *)(long)skb->data, (void *)(long)skb->data_end, l4, limit_host);
+}
+
+static __always_inline void skb_remember_mss(struct __sk_buff *skb, const struct packet *pkt,
+					     __u16 limit_host, struct skb_headers *headers)
+{
+	__u32 found = limit_host && pkt->tcp ? skb_mss(skb, headers->l4, limit_host) : 0;
+
+	if (!mss_at(found))
+		return;
+	headers->mss = headers->l4 + mss_at(found);
+	headers->mss_delta = mss_delta(found, limit_host);
+}
 
 static __always_inline void skb_remember(const struct packet *pkt, __u32 l2_bytes,
 					 struct skb_headers *headers)
@@ -149,8 +168,13 @@ static __noinline void skb_write_l4(struct __sk_buff *skb, const struct skb_head
 {
 	__u32 addrs = rewrite_addr_delta(&making->original, &making->leaving);
 	__u32 ports = rewrite_port_delta(&making->original, &making->leaving);
+	__be16 mss = bpf_htons(making->mss_host);
 	__u32 whole = 0;
 
+	if (headers->mss) {
+		bpf_skb_store_bytes(skb, headers->mss, &mss, sizeof(mss), 0);
+		ports = csum_fold(ports + headers->mss_delta);
+	}
 	bpf_l4_csum_replace(
 		skb, headers->check, 0, addrs,
 		BPF_F_PSEUDO_HDR |
@@ -173,6 +197,7 @@ static __noinline void skb_rewrite(struct __sk_buff *skb, const struct packet *p
 	struct skb_headers headers;
 
 	skb_remember(pkt, l2_bytes, &headers);
+	skb_remember_mss(skb, pkt, making->mss_host, &headers);
 	if (making->original.is_v6)
 		skb_write_ip6(skb, &headers, making, hops);
 	else

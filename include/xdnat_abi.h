@@ -77,17 +77,26 @@ _Static_assert(8 * (__builtin_offsetof(struct xdnat_target_port, port) - sizeof(
 		       XDNAT_TARGET_PORT_BITS,
 	       "prefix_bits counts from behind itself");
 
-/* Key of xdnat_prefixes, a longest-prefix trie: the sources that a rule allows and
- * those it denies. The value is a __u32 of no meaning. Tools only write. */
-enum { XDNAT_ALLOWED = 1, XDNAT_DENIED };
+/*
+ * Key of xdnat_prefixes, a longest-prefix trie: the sources that rules allow and deny.
+ * A rule's lists have a number, and never change under it: when a rule says other
+ * sources, they are written under another number, and only then is it the rule's.
+ * XDNAT_LISTS, id of a rule, without an address: the value is the number of its lists
+ * while set is xdnat_config.active_set. The others, id of lists: a prefix of theirs;
+ * the value (__u32) has no meaning. XDNAT_LISTS with the number and an address of
+ * zeros, whole: they are there; before all others of theirs. Tools only write.
+ */
+enum { XDNAT_LISTS, XDNAT_ALLOWED, XDNAT_DENIED };
 struct xdnat_prefix {
 	__u32 prefix_bits; /* XDNAT_PREFIX_BITS, and so many of addr (IPv4: 96 and more) */
-	__u32 rule;
-	__u8 list; /* XDNAT_ALLOWED or XDNAT_DENIED */
-	__u8 pad[3];
-	struct xdnat_addr addr;
+	__u32 id;
+	__u8 list; /* XDNAT_LISTS, XDNAT_ALLOWED or XDNAT_DENIED */
+	__u8 set;  /* of XDNAT_LISTS; else 0 */
+	__u8 pad[2];
+	struct xdnat_addr addr; /* bits beyond the prefix are 0 */
 };
-#define XDNAT_PREFIX_BITS 64
+#define XDNAT_PREFIX_BITS 64 /* all that stands before addr */
+#define XDNAT_ADDR_BITS	  128
 _Static_assert(sizeof(struct xdnat_prefix) == 28, "xdnat_prefix");
 _Static_assert(8 * (__builtin_offsetof(struct xdnat_prefix, addr) - sizeof(__u32)) ==
 		       XDNAT_PREFIX_BITS,

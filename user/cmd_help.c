@@ -54,6 +54,12 @@ static const char grammar_text[] =
 	"Keys: name=WORD (else a rule is named by its listener: 203.0.113.7:8080/tcp),\n"
 	"comment='TEXT', enabled=no (kept, but as if it were not there), except=PORTS,\n"
 	"mode=masquerade, snat=ADDRESS, hairpin=on.\n"
+	"For allow= and deny= see also: xdnat help sources.\n"
+	"\n"
+	"  80:10.0.0.5 allow=192.0.2.0/24,198.51.100.7   only for clients from there\n"
+	"  80:10.0.0.5 deny=@/etc/xdnat/blocklist        not for those in the file\n"
+	"  443:10.0.0.5 mss=auto      TCP: segments fit the MTU of both ways (PPPoE, tunnels)\n"
+	"  443:10.0.0.5 mss=1360      or this size (IPv4 from 536, IPv6 from 1220)\n"
 	"\n"
 	"`rule add -` and `rule replace -` read such rules from standard input, one a line;\n"
 	"empty lines and lines that begin with # are left out. All of them come into force\n"
@@ -62,6 +68,24 @@ static const char grammar_text[] =
 	"\n"
 	"The target sees the client's own address, so the target's replies\n"
 	"must come back through this host: it is the target's gateway, or on the route.\n";
+
+static const char sources_text[] =
+	"allow= and deny= say whose new connections a rule takes. A client is admitted if\n"
+	"there is no allow=, or a prefix of it holds the client's address, and no prefix of\n"
+	"deny= does. To others it is as if the rule were not there: a less specific rule or\n"
+	"this host itself has their packets. Connections that exist go on until they end;\n"
+	"to end them at once: xdnat flow kill src=ADDR\n"
+	"\n"
+	"  allow=192.0.2.0/24,198.51.100.7   prefixes or addresses of the rule's family\n"
+	"  allow=@/etc/xdnat/office          those in a file, one a line; empty lines and\n"
+	"                                    what follows # are left out\n"
+	"\n"
+	"A file may hold many thousands; that makes no connection slower. It is read when\n"
+	"its rule is added, replaced or enabled. When it has changed, type:\n"
+	"  xdnat rule enable NAME\n"
+	"which puts the new list in force at one blow. `rule add` of a rule that is there\n"
+	"does not read it. If it cannot be read, or a line is wrong, nothing changes: the\n"
+	"rule keeps the list that is in force (exit code 6; file and line are named).\n";
 
 static const char filter_text[] =
 	"Words that must all hold; none: every flow.\n"
@@ -117,6 +141,7 @@ static const struct {
 } topics[] = {
 	{"grammar", "how a rule is written, by example", grammar_text},
 	{"exit", "exit codes", exit_text},
+	{"sources", "allow= and deny=, lists in files", sources_text},
 	{"filter", "how flows are chosen", filter_text},
 	{"json", "what --json prints", json_text},
 	{"files", "what is where", files_text},
@@ -191,8 +216,9 @@ static int print_about(const char **words, size_t count)
 	}
 	err = cmd_find(words, &count, &cmd);
 	if (err)
-		return fail_while(err, "no help for '%s' (topics: grammar exit filter json files)",
-				  word);
+		return fail_while(
+			err, "no help for '%s' (topics: grammar sources exit filter json files)",
+			word);
 	print_command(cmd);
 	return 0;
 }

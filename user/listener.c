@@ -133,13 +133,17 @@ int listener_prepare(struct store *store, const struct store_rule *rules, size_t
 
 	if (!err)
 		err = read_present(store, &present);
-	*is_swap = !err && !is_same(&wanted, &present);
+	if (!err)
+		err = store_lists_differ(store, rules, count, is_swap);
+	*is_swap = !err && (*is_swap || !is_same(&wanted, &present));
 	if (!err)
 		err = target_port_add(store, rules, count);
 	if (!err && *is_swap)
 		err = store_listeners_prepare(store, wanted.listeners, wanted.listener_count);
 	if (!err && *is_swap)
 		err = store_ranges_prepare(store, wanted.ranges, wanted.range_count);
+	if (!err && *is_swap)
+		err = store_lists_prepare(store, rules, count);
 	listener_set_release(&wanted);
 	listener_set_release(&present);
 	return err;

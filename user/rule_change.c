@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr.h"
 #include "fail.h"
 #include "listener.h"
 #include "log.h"
@@ -119,12 +120,17 @@ static int fail_overlap(const struct plan *plan, const struct spec *first,
 static void add(struct plan *plan, const struct spec *spec, const struct store_rule *present)
 {
 	struct rule_change *change = plan->change;
-	bool is_same = present && spec_same_target(&present->spec, spec) &&
-		       spec_same_source(&present->spec, spec);
+	bool is_same = present && spec_same_row(&present->spec, spec);
 
 	change->was_enabled[change->added_count] = is_same && present->spec.enabled;
 	change->added[change->added_count++] =
 		(struct store_rule){.id = is_same ? present->id : 0, .spec = *spec};
+}
+
+/* Its prefixes may be others than when they were last read. */
+static bool may_have_changed(const struct spec *spec)
+{
+	return spec->enabled && (source_is_file(spec->allow) || source_is_file(spec->deny));
 }
 
 /* The next wanted rule beside the one of that listener which is there. */
@@ -137,7 +143,8 @@ static int plan_one(struct plan *plan, const struct rule_wanted *wanted)
 			   : NULL;
 	size_t at = present ? present - set->rules : 0;
 
-	if (present && spec_equal(&present->spec, &wanted->spec)) {
+	if (present && spec_equal(&present->spec, &wanted->spec) &&
+	    !(plan->gone[at] && may_have_changed(&wanted->spec))) {
 		plan->gone[at] = false;
 		plan->change->unchanged++;
 		return 0;
@@ -239,10 +246,11 @@ static int plan_alloc(struct plan *plan, size_t count)
 	plan->names = calloc(present + count + 1, sizeof(*plan->names));
 	plan->specs = calloc(present + count + 1, sizeof(*plan->specs));
 	plan->change->added = calloc(count + 1, sizeof(*plan->change->added));
+	plan->change->sources = calloc(count + 1, sizeof(*plan->change->sources));
 	plan->change->removed = calloc(present + 1, sizeof(*plan->change->removed));
 	plan->change->was_enabled = calloc(count + 1, sizeof(*plan->change->was_enabled));
 	if (plan->change->was_enabled && plan->order && plan->gone && plan->names && plan->specs &&
-	    plan->change->added && plan->change->removed)
+	    plan->change->added && plan->change->sources && plan->change->removed)
 		return 0;
 	return fail(-ENOMEM, "no memory for %zu rules", present + count);
 }
@@ -272,8 +280,30 @@ out:
 	return err;
 }
 
+int rule_change_read_sources(struct rule_change *change)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < change->added_count; i++) {
+		const struct spec *spec = &change->added[i].spec;
+		unsigned int families = spec_families(spec);
+
+		if (!spec->enabled)
+			continue;
+		err = source_read("allow", spec->allow, families, &change->sources[i].allow);
+		if (!err)
+			err = source_read("deny", spec->deny, families, &change->sources[i].deny);
+	}
+	return err;
+}
+
 void rule_change_free(struct rule_change *change)
 {
+	for (size_t i = 0; change->sources && i < change->added_count; i++) {
+		source_release(&change->sources[i].allow);
+		source_release(&change->sources[i].deny);
+	}
+	free(change->sources);
 	free(change->removed);
 	free(change->added);
 	free(change->was_enabled);
@@ -306,6 +336,19 @@ static struct store_rule *rules_after(const struct rule_set *set, struct rule_ch
 	return rules;
 }
 
+static int add_sources(struct store *store, const struct rule_change *change)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < change->added_count; i++) {
+		const struct store_rule *rule = &change->added[i];
+
+		if (rule->spec.enabled && spec_has_sources(&rule->spec))
+			err = store_prefixes_add(store, rule->key, &change->sources[i]);
+	}
+	return err;
+}
+
 /* Everything up to the moment from which it holds. */
 static int prepare_and_commit(struct store *store, const struct rule_set *set,
 			      struct rule_change *change)
@@ -316,6 +359,8 @@ static int prepare_and_commit(struct store *store, const struct rule_set *set,
 	int err;
 
 	err = store_change_add(store, change->added, change->added_count);
+	if (!err)
+		err = add_sources(store, change);
 	if (!err)
 		err = store_change_remove(store, change->removed, change->removed_count);
 	if (err)

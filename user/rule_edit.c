@@ -208,6 +208,8 @@ int rule_edit_apply(struct rule_edit *edit, const struct rule_wanted *wanted, si
 	progress_begin("changing the rules");
 	err = rule_change_plan(&edit->set, edit->gone, wanted, count, &edit->change);
 	if (!err)
+		err = rule_change_read_sources(&edit->change);
+	if (!err)
 		err = check_all(edit, options->force);
 	if (!err) {
 		target_count = list_targets(&edit->change, targets);

@@ -144,11 +144,12 @@ static int parse_words(const char *const *words, size_t count, struct spec *spec
 	if (!*spec->name)
 		spec_format_listener(spec, spec->name);
 	/* Nothing else makes a line too long; and it costs as much as all the rest. */
-	if ((*spec->comment || spec->except_count) &&
+	if ((*spec->comment || spec->except_count || spec_has_sources(spec)) &&
 	    format_line(spec, false, NULL, 0) >= XDNAT_SPEC_BYTES)
 		return fail(-EINVAL,
-			    "the rule is longer than %d bytes with its quotes: shorten "
-			    "the comment, or name fewer ports in except=",
+			    "the rule is longer than %d bytes with its quotes: shorten the "
+			    "comment, name fewer ports in except=, or write prefixes into a file: "
+			    "allow=@/PATH/OF/FILE",
 			    XDNAT_SPEC_BYTES - 1);
 	return 0;
 }
@@ -200,11 +201,23 @@ bool spec_same_source(const struct spec *left, const struct spec *right)
 	       left->has_hairpin == right->has_hairpin && addr_equal(&left->snat, &right->snat);
 }
 
+bool spec_same_row(const struct spec *left, const struct spec *right)
+{
+	return spec_same_target(left, right) && spec_same_source(left, right) &&
+	       left->mss_host == right->mss_host &&
+	       !*left->allow == !*right->allow && !*left->deny == !*right->deny;
+}
+
+bool spec_has_sources(const struct spec *spec)
+{
+	return *spec->allow || *spec->deny;
+}
+
 bool spec_equal(const struct spec *left, const struct spec *right)
 {
-	return spec_same_listener(left, right) && spec_same_target(left, right) &&
-	       spec_same_source(left, right) &&
+	return spec_same_listener(left, right) && spec_same_row(left, right) &&
 	       !memcmp(left->except, right->except, sizeof(left->except)) &&
 	       left->enabled == right->enabled && !strcmp(left->name, right->name) &&
+	       !strcmp(left->allow, right->allow) && !strcmp(left->deny, right->deny) &&
 	       !strcmp(left->comment, right->comment);
 }

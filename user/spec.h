@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "source.h"
 #include "xdnat_abi.h"
 
 #define SPEC_NAME_BYTES	    64	/* with NUL */
@@ -58,6 +59,9 @@ struct spec {
 	bool is_masqueraded;	/* the target sees this host's address */
 	bool has_hairpin;	/* the same for clients on the target's side */
 	struct xdnat_addr snat; /* that address; zero: the kernel's choice */
+	char allow[SOURCE_TEXT_BYTES]; /* source_parse()'s; "": every source */
+	char deny[SOURCE_TEXT_BYTES];  /* the same; "": none */
+	uint16_t mss_host;	       /* 0: as it comes; XDNAT_MSS_AUTO */
 	char comment[SPEC_COMMENT_BYTES];
 };
 
@@ -87,6 +91,10 @@ bool spec_equal(const struct spec *left, const struct spec *right);
 bool spec_same_target(const struct spec *left, const struct spec *right);
 /* What the target sees as the source is chosen in the same way. */
 bool spec_same_source(const struct spec *left, const struct spec *right);
+/* Packets are treated alike but for whose they are: the rule may keep its id. */
+bool spec_same_row(const struct spec *left, const struct spec *right);
+/* Not every source is admitted. */
+bool spec_has_sources(const struct spec *spec);
 /* SPEC_V4, SPEC_V6: of the addresses that it listens on. Without an address a local
  * rule has both. */
 unsigned int spec_families(const struct spec *spec);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,6 +11,13 @@
 #include "fail.h"
 #include "spec_ports.h"
 #include "spec_rule.h"
+
+/* What every host takes: 576 and 1280 bytes with their headers (RFC 9293 section
+ * 3.7.1); and the largest that a packet's length leaves (RFC 6691, RFC 8200). */
+#define MSS_LOWEST4  536
+#define MSS_LOWEST6  1220
+#define MSS_HIGHEST4 65495
+#define MSS_HIGHEST6 65515
 
 static int take_name(struct spec *spec, const char *value)
 {
@@ -112,6 +120,56 @@ static bool show_hairpin(const struct spec *spec, char *value)
 	return spec->has_hairpin;
 }
 
+static int take_allow(struct spec *spec, const char *value)
+{
+	return source_parse("allow", value, spec_families(spec), spec->allow);
+}
+
+static bool show_allow(const struct spec *spec, char *value)
+{
+	snprintf(value, SPEC_VALUE_BYTES, "%s", spec->allow);
+	return *spec->allow;
+}
+
+static int take_deny(struct spec *spec, const char *value)
+{
+	return source_parse("deny", value, spec_families(spec), spec->deny);
+}
+
+static bool show_deny(const struct spec *spec, char *value)
+{
+	snprintf(value, SPEC_VALUE_BYTES, "%s", spec->deny);
+	return *spec->deny;
+}
+
+static int take_mss(struct spec *spec, const char *value)
+{
+	unsigned int families = spec_families(spec);
+	uint64_t low = families & SPEC_V6 ? MSS_LOWEST6 : MSS_LOWEST4, number = 0;
+	uint64_t high = families & SPEC_V4 ? MSS_HIGHEST4 : MSS_HIGHEST6;
+	int err = 0;
+
+	if (!(spec->protos & SPEC_TCP) && strcmp(value, "off"))
+		return fail(-EINVAL, "mss=%s is for TCP, the rule is for UDP", value);
+	if (!strcmp(value, "auto"))
+		number = XDNAT_MSS_AUTO;
+	else if (*value >= '0' && *value <= '9')
+		err = number_parse(value, "mss=", low, high, &number);
+	else if (strcmp(value, "off"))
+		err = fail(-EINVAL, "mss=%s is not known: type mss=off, mss=auto or mss=N", value);
+	spec->mss_host = (uint16_t)number;
+	return err;
+}
+
+static bool show_mss(const struct spec *spec, char *value)
+{
+	if (spec->mss_host == XDNAT_MSS_AUTO)
+		strcpy(value, "auto");
+	else
+		snprintf(value, SPEC_VALUE_BYTES, "%u", spec->mss_host);
+	return spec->mss_host;
+}
+
 static int take_enabled(struct spec *spec, const char *value)
 {
 	if (strcmp(value, "yes") && strcmp(value, "no"))
@@ -140,8 +198,8 @@ static const struct {
 	{"name", take_name, show_name},
 	{"mode", take_mode, show_mode},
 	{"snat", take_snat, show_snat},
-	{"allow", NULL, NULL},
-	{"deny", NULL, NULL},
+	{"allow", take_allow, show_allow},
+	{"deny", take_deny, show_deny},
 	{"hairpin", take_hairpin, show_hairpin},
 	{"except", spec_take_except, spec_show_except},
 	{"idle-tcp", NULL, NULL},
@@ -149,7 +207,7 @@ static const struct {
 	{"max-flows", NULL, NULL},
 	{"new-rate", NULL, NULL},
 	{"new-rate-source", NULL, NULL},
-	{"mss", NULL, NULL},
+	{"mss", take_mss, show_mss},
 	{"log", NULL, NULL},
 	{"balance", NULL, NULL},
 	{"check", NULL, NULL},

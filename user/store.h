@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "instance.h"
+#include "source.h"
 #include "spec.h"
 #include "xdnat_abi.h"
 
@@ -67,6 +68,18 @@ int store_change_remove(struct store *store, const struct store_rule *rules, siz
 /* Raises config.generation, by which those who follow rules know that they changed.
  * is_swap: the prepared listeners come into force with it. */
 int store_change_commit(struct store *store, bool is_swap);
+
+/* The sources of a rule; what its spec's allow and deny say. */
+struct store_sources {
+	struct source_list allow, deny;
+};
+/* Writes lists that nobody sees yet, number being the key of a rule that was added. */
+int store_prefixes_add(struct store *store, uint32_t number, const struct store_sources *sources);
+/* Whether a rule's lists in force have not the number that is its key. */
+int store_lists_differ(const struct store *store, const struct store_rule *rules, size_t count,
+		       bool *differ);
+/* Says in the other set which lists are whose, for store_change_commit(). */
+int store_lists_prepare(struct store *store, const struct store_rule *rules, size_t count);
 
 /* Listeners of the active set. */
 struct store_listener {

@@ -34,7 +34,10 @@ static void row_fill(struct xdnat_rule *value, const struct store_rule *rule)
 		.id = rule->id,
 		.flags = (spec->is_local ? XDNAT_RULE_LOCAL : 0) |
 			 (spec->is_masqueraded ? XDNAT_RULE_MASQUERADE : 0) |
-			 (spec->has_hairpin ? XDNAT_RULE_HAIRPIN : 0),
+			 (spec->has_hairpin ? XDNAT_RULE_HAIRPIN : 0) |
+			 (*spec->allow ? XDNAT_RULE_ALLOWS : 0) |
+			 (*spec->deny ? XDNAT_RULE_DENIES : 0),
+		.mss_host = spec->mss_host,
 	};
 	if (spec->target_ports.first_host == spec->target_ports.last_host)
 		value->target_port = htons(spec->target_ports.first_host);
@@ -152,7 +155,7 @@ int store_stale_add(struct store_stale *stale, const void *key)
 
 /* What is to be removed, and marks of changes that were not committed. */
 struct leftovers {
-	struct store_stale listeners, ranges, specs, rows;
+	struct store_stale listeners, ranges, prefixes, specs, rows;
 	struct store_stale marked; /* specs with an end that has not come */
 };
 
@@ -208,6 +211,8 @@ static int find_leftovers(const struct store *store, const struct xdnat_config *
 		err = store_listeners_stale(store, config, &leftovers->listeners);
 	if (!err)
 		err = store_ranges_stale(store, config, &leftovers->ranges);
+	if (!err)
+		err = store_prefixes_stale(store, config, &maps.specs, &leftovers->prefixes);
 	store_rule_maps_free(&maps);
 	free(named.keys);
 	return err;
@@ -242,11 +247,14 @@ static int remove_leftovers(struct store *store, const struct leftovers *leftove
 {
 	int err = unmark(store, &leftovers->marked);
 
-	if (leftovers->listeners.count || leftovers->ranges.count || leftovers->specs.count ||
-	    leftovers->rows.count)
+	if (leftovers->listeners.count || leftovers->ranges.count || leftovers->prefixes.count ||
+	    leftovers->specs.count || leftovers->rows.count)
 		wait_for_packets();
 	if (!err)
 		err = store_map_delete(store->maps[STORE_LISTENERS], &leftovers->listeners);
+	/* By the specs' numbers they are found: they go before them. */
+	if (!err)
+		err = store_map_delete(store->maps[STORE_PREFIXES], &leftovers->prefixes);
 	if (!err)
 		err = store_map_delete(store->maps[STORE_RANGES], &leftovers->ranges);
 	if (!err)
@@ -263,6 +271,7 @@ int store_change_settle(struct store *store)
 	struct leftovers leftovers = {
 		.listeners.key_bytes = sizeof(struct xdnat_listener),
 		.ranges.key_bytes = sizeof(struct xdnat_range),
+		.prefixes.key_bytes = sizeof(struct xdnat_prefix),
 		.specs.key_bytes = sizeof(uint32_t),
 		.rows.key_bytes = sizeof(uint32_t),
 		.marked.key_bytes = sizeof(uint32_t),
@@ -276,6 +285,7 @@ int store_change_settle(struct store *store)
 		err = remove_leftovers(store, &leftovers);
 	free(leftovers.listeners.keys);
 	free(leftovers.ranges.keys);
+	free(leftovers.prefixes.keys);
 	free(leftovers.specs.keys);
 	free(leftovers.rows.keys);
 	free(leftovers.marked.keys);

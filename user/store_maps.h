@@ -117,6 +117,11 @@ int store_listeners_stale(const struct store *store, const struct xdnat_config *
 int store_ranges_stale(const struct store *store, const struct xdnat_config *config,
 		       struct store_stale *stale);
 
+/* What is left of lists: those of specs that do not hold, and of the set that is not in
+ * force. specs: SPECS as it is. */
+int store_prefixes_stale(const struct store *store, const struct xdnat_config *config,
+			 const struct store_array *specs, struct store_stale *stale);
+
 int store_config_write(struct store *store, const struct xdnat_config *config);
 
 #endif
