@@ -16,7 +16,7 @@
 #include "source.bpf.h"
 
 /* Whether frames like this one are meant for us. */
-static __noinline bool forward_is_to_us(const struct packet *pkt, const struct making *making)
+static __always_inline bool forward_is_to_us(const struct packet *pkt, const struct making *making)
 {
 	const struct xdnat_interface *interface;
 
@@ -26,6 +26,26 @@ static __noinline bool forward_is_to_us(const struct packet *pkt, const struct m
 		return true;
 	interface = interface_get(making->in_ifindex);
 	return interface && is_same_mac(pkt->eth->h_dest, interface->mac);
+}
+
+/* Takes down what is decided by: the packet's tuple and traits. making: hook and
+ * in_ifindex. */
+static __noinline void forward_note(const struct packet *pkt, struct making *making)
+{
+	struct traits *traits = &making->traits;
+
+	packet_tuple(pkt, &making->original);
+	*traits = (struct traits){
+		.all_bytes = pkt->bytes,
+		.wire_packets = 1,
+		.wire_bytes = pkt->bytes,
+		.is_tcp = making->traits.is_tcp,
+		.tcp_flags = pkt->tcp_flags,
+		.has_payload = pkt->payload_bytes != 0,
+		.is_to_us = forward_is_to_us(pkt, making),
+	};
+	if (pkt->ip4)
+		traits->is_bad_header = !packet_header_is_valid(pkt->ip4);
 }
 
 /* Is it this hook that sends by making->hop? */
@@ -50,20 +70,19 @@ static __noinline __u16 forward_mss(const struct stored *stored, const struct ma
 /* How the stored half's packets leave by making->hop: into making->to, leaving,
  * mss_host. reverse_mtu: of the partner's way, 0: not known. XDNAT_DROP_BUSY: the half
  * changed hands. */
-static __noinline enum xdnat_reason forward_as(const struct packet *pkt,
-					       const struct stored *stored, struct making *making,
+static __noinline enum xdnat_reason forward_as(const struct stored *stored, struct making *making,
 					       __u16 reverse_mtu)
 {
-	if (pkt->wire_bytes > making->hop.mtu)
+	if (making->traits.wire_bytes > making->hop.mtu)
 		return XDNAT_DROP_TOO_BIG;
 	if (making->hook != XDNAT_HOOK_XDP)
 		flow_leaving(stored, &making->original, &making->leaving);
 	making->mss_host = 0;
-	if (pkt->tcp_flags & TCP_SYN)
+	if (making->traits.tcp_flags & TCP_SYN)
 		making->mss_host = forward_mss(stored, making, reverse_mtu);
 	if (!stored_copy(stored, &making->original, &making->hop, &making->to))
 		return XDNAT_DROP_BUSY;
-	half_count(stored->half, pkt->wire_packets, pkt->all_bytes);
+	half_count(stored->half, making->traits.wire_packets, making->traits.all_bytes);
 	return XDNAT_FORWARDED;
 }
 
@@ -105,14 +124,14 @@ static __noinline enum xdnat_reason forward_routes(void *ctx, struct making *mak
 }
 
 /* A packet that matched a rule, may it make a flow? */
-static __always_inline enum xdnat_reason
-forward_admit(const struct packet *pkt, const struct tuple *tuple, const struct xdnat_rule *rule)
+static __always_inline enum xdnat_reason forward_admit(const struct making *making,
+						       const struct xdnat_rule *rule)
 {
-	if (pkt->ip4 && !packet_header_is_valid(pkt->ip4))
+	if (making->traits.is_bad_header)
 		return XDNAT_DROP_HEADER_CHECKSUM;
-	if (is_bad_source(tuple, rule))
+	if (is_bad_source(&making->original, rule))
 		return XDNAT_DROP_BAD_SOURCE;
-	return pkt->tcp ? rule_admit_tcp(pkt) : XDNAT_FORWARDED;
+	return making->traits.is_tcp ? rule_admit_tcp(making->traits.tcp_flags) : XDNAT_FORWARDED;
 }
 
 static __always_inline void making_start(struct making *making, const struct xdnat_rule *rule)
@@ -147,8 +166,7 @@ static __always_inline enum xdnat_reason forward_hops(void *ctx, struct making *
 }
 
 /* A packet without a flow; making->original is its tuple. May it make one, and how? */
-static __noinline enum xdnat_reason forward_new(void *ctx, struct packet *pkt,
-						struct making *making)
+static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making)
 {
 	enum xdnat_reason reason;
 	struct xdnat_rule *rule;
@@ -157,9 +175,9 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct packet *pkt,
 	if (!rule)
 		return XDNAT_PASS_NO_RULE;
 	making->rule = rule->id;
-	if (!forward_is_to_us(pkt, making))
+	if (!making->traits.is_to_us)
 		return XDNAT_PASS_OTHER_MAC;
-	reason = forward_admit(pkt, &making->original, rule);
+	reason = forward_admit(making, rule);
 	if (reason)
 		return reason;
 	making_start(making, rule);
@@ -168,7 +186,7 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct packet *pkt,
 		reason = forward_way(making);
 	if (reason)
 		return reason;
-	return pkt->wire_bytes > making->hop.mtu ? XDNAT_DROP_TOO_BIG : XDNAT_FORWARDED;
+	return making->traits.wire_bytes > making->hop.mtu ? XDNAT_DROP_TOO_BIG : XDNAT_FORWARDED;
 }
 
 /* The reply half of a live flow is missing: it is made again from the original. */
@@ -233,20 +251,20 @@ static __noinline enum xdnat_reason forward_next_hop(void *ctx, const struct sto
 
 /* A packet of a flow, but not one that the fast path may take. */
 static __noinline enum xdnat_reason
-forward_by_flow(void *ctx, struct packet *pkt, const struct stored *stored, struct making *making)
+forward_by_flow(void *ctx, const struct stored *stored, struct making *making)
 {
 	const struct xdnat_interface *interface;
 	struct xdnat_half *half = stored->half, *partner;
 	enum xdnat_reason reason;
 	struct stored other;
 
-	if (!forward_is_to_us(pkt, making))
+	if (!making->traits.is_to_us)
 		return XDNAT_PASS_OTHER_MAC;
 	if (READ_ONCE(half->state) & XDNAT_DEAD)
 		return READ_ONCE(half->state) & XDNAT_RESTING ? XDNAT_DROP_EXPIRED
 							      : XDNAT_DROP_BUSY;
 	partner = flow_find_partner(stored, &making->original, &making->partner, &other);
-	if (life_is_expired(half, partner, pkt->tcp != NULL, 0))
+	if (life_is_expired(half, partner, making->traits.is_tcp, 0))
 		return XDNAT_DROP_EXPIRED;
 	reason = forward_check(stored, partner, making);
 	if (reason)
@@ -254,24 +272,24 @@ forward_by_flow(void *ctx, struct packet *pkt, const struct stored *stored, stru
 	interface = interface_get(making->in_ifindex);
 	if (interface && making->hook != XDNAT_HOOK_EGRESS)
 		half_set_ingress(half, making->in_ifindex, interface);
-	life_advance(pkt, half, partner);
-	reason = forward_next_hop(ctx, stored, making, life_is_refreshed(pkt, half));
+	life_advance(&making->traits, half, partner);
+	reason = forward_next_hop(ctx, stored, making, life_is_refreshed(&making->traits, half));
 	if (!reason)
 		reason = forward_way(making);
 	if (reason)
 		return reason;
-	return forward_as(pkt, stored, making, partner ? READ_ONCE(partner->tc_mtu) : 0);
+	return forward_as(stored, making, partner ? READ_ONCE(partner->tc_mtu) : 0);
 }
 
 /* Ours but unfit for rewriting here: its flaw. Else passed on. */
 static __noinline enum xdnat_reason
-forward_refuse(const struct packet *pkt, const struct making *making, enum xdnat_reason flaw)
+forward_refuse(const struct making *making, enum xdnat_reason flaw)
 {
 	struct stored stored;
 
 	if (!flow_find(&making->original, &stored) && !forward_rule(&making->original))
 		return XDNAT_PASS_NO_RULE;
-	return forward_is_to_us(pkt, making) ? flaw : XDNAT_PASS_OTHER_MAC;
+	return making->traits.is_to_us ? flaw : XDNAT_PASS_OTHER_MAC;
 }
 
 /* The flow has expired: its client's packet is one without a flow. */
@@ -285,41 +303,39 @@ static __noinline bool forward_end(const struct stored *stored, struct making *m
 
 /*
  * Whose packet is it, and what becomes of it? making: its tuple, as original; hook,
- * in_ifindex. XDNAT_FORWARDED: as making->to says, by making->hop.
+ * traits, in_ifindex. XDNAT_FORWARDED: as making->to says, by making->hop.
  */
-static __noinline enum xdnat_reason forward_decide(void *ctx, struct packet *pkt,
-						   struct making *making)
+static __noinline enum xdnat_reason forward_decide(void *ctx, struct making *making)
 {
 	enum xdnat_reason reason;
 	struct stored stored;
 
 	if (flow_find(&making->original, &stored)) {
-		reason = forward_by_flow(ctx, pkt, &stored, making);
+		reason = forward_by_flow(ctx, &stored, making);
 		if (reason != XDNAT_DROP_EXPIRED || stored.half->direction == XDNAT_REPLY)
 			return reason;
 		if (!forward_end(&stored, making))
 			return XDNAT_DROP_BUSY;
 	}
-	reason = forward_new(ctx, pkt, making);
+	reason = forward_new(ctx, making);
 	if (!reason)
 		reason = flow_make(making);
 	if (reason)
 		return reason;
 	if (!flow_find(&making->original, &stored))
 		return XDNAT_DROP_BUSY;
-	return forward_as(pkt, &stored, making, making->reply_hop.mtu);
+	return forward_as(&stored, making, making->reply_hop.mtu);
 }
 
 /* At XDNAT_HOOK_EGRESS: a target's answer that the kernel sends out by itself, from
  * this host or forwarded, is translated; it asks no route and no MAC address. */
-static __noinline enum xdnat_reason forward_reply_out(void *ctx, struct packet *pkt,
-						      struct making *making)
+static __noinline enum xdnat_reason forward_reply_out(void *ctx, struct making *making)
 {
 	struct stored stored;
 
 	if (!flow_find(&making->original, &stored) || stored.half->direction != XDNAT_REPLY)
 		return XDNAT_PASS_NO_RULE;
-	return forward_by_flow(ctx, pkt, &stored, making);
+	return forward_by_flow(ctx, &stored, making);
 }
 
 #endif

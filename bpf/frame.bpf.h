@@ -35,38 +35,64 @@ static __noinline void frame_clamp(struct xdp_md *ctx, struct packet *pkt,
 	pkt->tcp->check = csum_apply(pkt->tcp->check, mss_delta(found, making->mss_host));
 }
 
+/* Parses, and takes down what is decided by. A reason: of a packet without ports, which
+ * nothing is decided about, or its flaw. */
+static __noinline enum xdnat_reason frame_note(struct xdp_md *ctx, struct making *making,
+					       bool *has_ports)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet pkt = {};
+	enum xdnat_reason reason = packet_parse(data, end, &pkt);
+
+	if (reason == XDNAT_DROP_EXT_HEADERS && !pkt.has_ports)
+		reason = packet_parse_extensions(&pkt, end);
+	*has_ports = pkt.has_ports;
+	if (pkt.has_ports) {
+		making->hook = XDNAT_HOOK_XDP;
+		making->in_ifindex = ctx->ingress_ifindex;
+		forward_note(&pkt, making);
+	}
+	return reason;
+}
+
+/* Parses anew: while there is something to decide, the verifier need not remember what
+ * kind of packet it is. */
+static __noinline void frame_rewrite(struct xdp_md *ctx, const struct making *making)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet pkt = {};
+
+	if (packet_parse(data, end, &pkt))
+		return;
+	frame_clamp(ctx, &pkt, making);
+	if (pkt.ip6)
+		rewrite6(&pkt, &making->to);
+	else if (pkt.ip4)
+		rewrite4(&pkt, &making->to);
+}
+
 /*
  * Everything that the fast path leaves. It starts over with the frame: the fast
  * path can then keep what it parsed in registers, where nothing else looks at it.
  */
 static __noinline enum xdnat_reason frame_slow(struct xdp_md *ctx, __u32 *out_ifindex)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct making *making = scratch_get();
-	struct packet pkt = {};
-	enum xdnat_reason reason = packet_parse(data, end, &pkt);
+	enum xdnat_reason reason;
+	bool has_ports;
 
-	if (reason == XDNAT_DROP_EXT_HEADERS && !pkt.has_ports)
-		reason = packet_parse_extensions(&pkt, end);
-	if (!pkt.has_ports || !making)
+	if (!making)
+		return XDNAT_PASS_NOT_IP; /* never */
+	reason = frame_note(ctx, making, &has_ports);
+	if (!has_ports)
 		return reason;
-	pkt.wire_packets = 1;
-	pkt.wire_bytes = pkt.bytes;
-	pkt.all_bytes = pkt.bytes;
-	packet_tuple(&pkt, &making->original);
-	making->hook = XDNAT_HOOK_XDP;
-	making->in_ifindex = ctx->ingress_ifindex;
 	if (reason)
-		return forward_refuse(&pkt, making, reason);
-	reason = forward_decide(ctx, &pkt, making);
+		return forward_refuse(making, reason);
+	reason = forward_decide(ctx, making);
 	if (reason)
 		return reason;
 	*out_ifindex = making->to.out_ifindex;
-	frame_clamp(ctx, &pkt, making);
-	if (pkt.ip6)
-		rewrite6(&pkt, &making->to);
-	else if (pkt.ip4)
-		rewrite4(&pkt, &making->to);
+	frame_rewrite(ctx, making);
 	return XDNAT_FORWARDED;
 }
 

@@ -90,22 +90,22 @@ static __always_inline bool life_end_rest(struct xdnat_half *reply)
 }
 
 /* The target answers. The original half is marked first. */
-static __always_inline void life_answer(const struct packet *pkt, struct xdnat_half *half,
+static __always_inline void life_answer(const struct traits *traits, struct xdnat_half *half,
 					struct xdnat_half *original)
 {
-	__u32 bits = pkt->proto == IPPROTO_TCP ? XDNAT_ANSWERED : XDNAT_SETTLED;
+	__u32 bits = traits->is_tcp ? XDNAT_ANSWERED : XDNAT_SETTLED;
 
-	if (pkt->tcp_flags & TCP_RST) /* a refusal is no answer (RFC 7857 section 7) */
+	if (traits->tcp_flags & TCP_RST) /* a refusal is no answer (RFC 7857 section 7) */
 		return;
 	life_set(original, bits);
 	life_set(half, bits);
 }
 
 /* The target refuses: that does not keep a flow alive (RFC 7857 section 7). */
-static __always_inline bool life_is_refreshed(const struct packet *pkt,
+static __always_inline bool life_is_refreshed(const struct traits *traits,
 					      const struct xdnat_half *half)
 {
-	return half->direction == XDNAT_ORIGINAL || !(pkt->tcp_flags & TCP_RST);
+	return half->direction == XDNAT_ORIGINAL || !(traits->tcp_flags & TCP_RST);
 }
 
 /* A client starts over on the ports of an old connection. */
@@ -117,24 +117,24 @@ static __always_inline void life_restart(struct xdnat_half *half, struct xdnat_h
 
 /* What this packet means for the flow's state. FIN and RST only shorten its life,
  * data or a new SYN revives it (RFC 7857 section 2.2). */
-static __always_inline void life_advance(const struct packet *pkt, struct xdnat_half *half,
+static __always_inline void life_advance(const struct traits *traits, struct xdnat_half *half,
 					 struct xdnat_half *partner)
 {
 	if (half->direction == XDNAT_REPLY)
-		life_answer(pkt, half, partner);
-	if (pkt->proto != IPPROTO_TCP)
+		life_answer(traits, half, partner);
+	if (!traits->is_tcp)
 		return;
-	if (pkt->tcp_flags & (TCP_FIN | TCP_RST)) {
+	if (traits->tcp_flags & (TCP_FIN | TCP_RST)) {
 		life_set(half, XDNAT_CLOSING);
-	} else if (pkt->tcp_flags & TCP_SYN) {
+	} else if (traits->tcp_flags & TCP_SYN) {
 		if (half->direction == XDNAT_ORIGINAL)
 			life_restart(half, partner);
-	} else if (pkt->payload_bytes) {
+	} else if (traits->has_payload) {
 		life_clear(half, XDNAT_CLOSING);
 		life_clear(partner, XDNAT_CLOSING);
 	}
 	if (half->direction == XDNAT_ORIGINAL && READ_ONCE(half->state) & XDNAT_ANSWERED &&
-	    !(pkt->tcp_flags & (TCP_SYN | TCP_RST))) {
+	    !(traits->tcp_flags & (TCP_SYN | TCP_RST))) {
 		life_set(half, XDNAT_CONFIRMED);
 		life_set(partner, XDNAT_CONFIRMED);
 	}

@@ -12,6 +12,7 @@
 /* A packet that something is decided about and, perhaps, a flow in the making, in the
  * scratch memory. */
 struct making {
+	struct traits traits;
 	struct tuple original; /* as the client's packets arrive */
 	struct tuple leaving;  /* as they leave */
 	struct tuple reply;    /* as the target's arrive: leaving, reversed */

@@ -51,14 +51,29 @@ struct packet {
 	struct udphdr *udp;  /* stands for TCP too */
 	__u16 bytes;	     /* from the IP header on, by that header's own word */
 	__u16 payload_bytes; /* behind the TCP header; UDP: not kept */
-	/* Set by the hook. This may stand for several packets on the wire (GSO, GRO): */
-	__u16 wire_packets;
-	__u16 wire_bytes; /* of the largest of them, as bytes */
-	__u32 all_bytes;  /* of all of them together */
 	__u8 proto;	  /* IPPROTO_TCP or IPPROTO_UDP */
 	__u8 tcp_flags;	  /* 0 for UDP */
 	__u8 has_ports;	  /* the ports stand: it can be asked whose it is */
 	union xdnat_ports ports;
+};
+
+/*
+ * What decisions ask of a packet, without pointers into it. It lies in map memory: the
+ * verifier takes all that is read there for possible, and so goes through the decisions
+ * once, not once for every kind of packet.
+ */
+struct traits {
+	/* It may stand for several packets on the wire (GSO, GRO). Bytes are those from the
+	 * IP header on. */
+	__u32 all_bytes;
+	__u16 wire_packets;
+	__u16 wire_bytes; /* of the largest of them */
+	__u8 is_tcp;
+	__u8 tcp_flags;
+	__u8 has_payload;  /* of TCP */
+	__u8 is_bad_header; /* IPv4: its checksum is wrong */
+	__u8 is_to_us;	   /* by its MAC address, if it has one */
+	__u8 pad[3];
 };
 
 /* Addresses and ports in the family-blind form of the cold paths and of rules. */

@@ -149,9 +149,9 @@ static __always_inline bool pickup_is_allowed(void)
 
 /* A connection starts with a SYN; one whose state was lost goes on with an ACK
  * from the client (RFC 6092 REC-32: no window is known then, none is checked). */
-static __always_inline enum xdnat_reason rule_admit_tcp(const struct packet *pkt)
+static __always_inline enum xdnat_reason rule_admit_tcp(__u8 tcp_flags)
 {
-	__u8 kind = pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
+	__u8 kind = tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
 
 	if (kind == TCP_SYN)
 		return XDNAT_FORWARDED;

@@ -29,20 +29,19 @@ static __always_inline void skb_pull(struct __sk_buff *skb)
 }
 
 /* Packets on the wire, and the largest of them. Each has all the headers. */
-static __always_inline void skb_count_wire(const struct __sk_buff *skb, struct packet *pkt)
+static __always_inline void skb_count_wire(const struct __sk_buff *skb, const struct packet *pkt,
+					   struct traits *traits)
 {
 	__u32 header_bytes = pkt->ip6 ? sizeof(*pkt->ip6) : sizeof(*pkt->ip4);
-	__u32 payload_bytes, packets = 1;
+	__u32 packets;
 
 	header_bytes += pkt->tcp ? pkt->tcp->doff * 4 : sizeof(*pkt->udp);
-	pkt->wire_bytes = pkt->bytes;
-	if (skb->gso_size && pkt->bytes > header_bytes + skb->gso_size) {
-		payload_bytes = pkt->bytes - header_bytes;
-		packets = (payload_bytes + skb->gso_size - 1) / skb->gso_size;
-		pkt->wire_bytes = header_bytes + skb->gso_size;
-	}
-	pkt->wire_packets = packets;
-	pkt->all_bytes = pkt->bytes + (packets - 1) * header_bytes;
+	if (!skb->gso_size || pkt->bytes <= header_bytes + skb->gso_size)
+		return;
+	packets = (pkt->bytes - header_bytes + skb->gso_size - 1) / skb->gso_size;
+	traits->wire_bytes = header_bytes + skb->gso_size;
+	traits->wire_packets = packets;
+	traits->all_bytes = pkt->bytes + (packets - 1) * header_bytes;
 }
 
 /* packet_parse() of an skb whose IP header is at l2_bytes (0: no Ethernet header). */
@@ -72,8 +71,25 @@ static __noinline enum xdnat_reason skb_parse(struct __sk_buff *skb, __u32 l2_by
 		reason = packet_parse_ip6(l3, end, room, pkt, XDNAT_FORWARDED);
 	if (reason == XDNAT_DROP_EXT_HEADERS && !pkt->has_ports)
 		reason = packet_parse_extensions(pkt, end);
+	return reason;
+}
+
+/* Parses, and takes down what is decided by; making: hook and in_ifindex. A reason: of a
+ * packet without ports, which nothing is decided about, or its flaw. */
+static __noinline enum xdnat_reason skb_note(struct __sk_buff *skb, struct making *making,
+					     __u32 l2_bytes, bool *has_ports)
+{
+	struct packet pkt = {};
+	enum xdnat_reason reason = skb_parse(skb, l2_bytes, &pkt);
+
+	*has_ports = pkt.has_ports;
+	if (!pkt.has_ports)
+		return reason;
+	if (making->hook == XDNAT_HOOK_EGRESS)
+		pkt.eth = NULL; /* it is the next hop's */
+	forward_note(&pkt, making);
 	if (!reason)
-		skb_count_wire(skb, pkt);
+		skb_count_wire(skb, &pkt, &making->traits);
 	return reason;
 }
 
@@ -190,14 +206,18 @@ static __noinline void skb_write_l4(struct __sk_buff *skb, const struct skb_head
 		bpf_csum_update(skb, whole);
 }
 
-/* Writes making->to, the Ethernet header aside. The packet's pointers are stale then. */
-static __noinline void skb_rewrite(struct __sk_buff *skb, const struct packet *pkt,
-				   const struct making *making, __u32 l2_bytes, __u32 hops)
+/* Writes making->to, the Ethernet header aside. Parses anew: while there is something to
+ * decide, the verifier need not remember what kind of packet it is. */
+static __noinline void skb_rewrite(struct __sk_buff *skb, const struct making *making,
+				   __u32 l2_bytes, __u32 hops)
 {
 	struct skb_headers headers;
+	struct packet pkt = {};
 
-	skb_remember(pkt, l2_bytes, &headers);
-	skb_remember_mss(skb, pkt, making->mss_host, &headers);
+	if (skb_parse(skb, l2_bytes, &pkt))
+		return;
+	skb_remember(&pkt, l2_bytes, &headers);
+	skb_remember_mss(skb, &pkt, making->mss_host, &headers);
 	if (making->original.is_v6)
 		skb_write_ip6(skb, &headers, making, hops);
 	else
@@ -274,23 +294,24 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 {
 	struct making *making = skb_making(skb, XDNAT_HOOK_INGRESS);
 	__u32 l2_bytes = skb_l2_bytes(skb);
-	struct packet pkt = {};
 	enum xdnat_reason reason;
+	bool has_ports;
 
-	reason = skb_parse(skb, l2_bytes, &pkt);
-	if (!pkt.has_ports || !making)
+	if (!making)
+		return XDNAT_PASS_NOT_IP;
+	reason = skb_note(skb, making, l2_bytes, &has_ports);
+	if (!has_ports)
 		return reason;
-	packet_tuple(&pkt, &making->original);
 	if (reason)
-		return forward_refuse(&pkt, making, reason);
-	reason = forward_decide(skb, &pkt, making);
+		return forward_refuse(making, reason);
+	reason = forward_decide(skb, making);
 	if (reason)
 		return reason;
 	if (making->hop.ifindex == LOCAL_IFINDEX) {
-		skb_rewrite(skb, &pkt, making, l2_bytes, 0);
+		skb_rewrite(skb, making, l2_bytes, 0);
 		*verdict = skb_deliver(skb, l2_bytes);
 	} else {
-		skb_rewrite(skb, &pkt, making, l2_bytes, 1);
+		skb_rewrite(skb, making, l2_bytes, 1);
 		*verdict = skb_send(skb, making, l2_bytes);
 	}
 	return XDNAT_FORWARDED;
@@ -302,18 +323,18 @@ static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
 {
 	struct making *making = skb_making(skb, XDNAT_HOOK_EGRESS);
 	__u32 l2_bytes = skb_l2_bytes(skb);
-	struct packet pkt = {};
 	enum xdnat_reason reason;
+	bool has_ports;
 
-	reason = skb_parse(skb, l2_bytes, &pkt);
-	if (!pkt.has_ports || !making)
+	if (!making)
+		return XDNAT_PASS_NOT_IP;
+	reason = skb_note(skb, making, l2_bytes, &has_ports);
+	if (!has_ports)
 		return reason < XDNAT_FIRST_HAND_ON ? reason : XDNAT_PASS_MALFORMED;
-	pkt.eth = NULL; /* the next hop's */
-	packet_tuple(&pkt, &making->original);
 	if (!reason)
-		reason = forward_reply_out(skb, &pkt, making);
+		reason = forward_reply_out(skb, making);
 	if (!reason)
-		skb_rewrite(skb, &pkt, making, l2_bytes, 0);
+		skb_rewrite(skb, making, l2_bytes, 0);
 	else if (leak_is_to_stop(&making->original, making->in_ifindex))
 		return XDNAT_DROP_LEAK;
 	return reason < XDNAT_FIRST_HAND_ON ? reason : XDNAT_PASS_NO_RULE;
