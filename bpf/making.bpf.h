@@ -59,7 +59,7 @@ static __always_inline void half_prepare(const struct making *making, struct xdn
 	}
 }
 
-static __noinline long half_insert4(struct making *making, const struct tuple *tuple,
+static __noinline int half_insert4(struct making *making, const struct tuple *tuple,
 				    const struct tuple *leaving, __u8 direction)
 {
 	struct xdnat_half4 *half4 = &making->half4;
@@ -72,7 +72,7 @@ static __noinline long half_insert4(struct making *making, const struct tuple *t
 	return bpf_map_update_elem(&xdnat_flows4, &half4->key, half4, BPF_NOEXIST);
 }
 
-static __noinline long half_insert6(struct making *making, const struct tuple *tuple,
+static __noinline int half_insert6(struct making *making, const struct tuple *tuple,
 				    const struct tuple *leaving, __u8 direction)
 {
 	struct xdnat_half6 *half6 = &making->half6;
@@ -86,7 +86,7 @@ static __noinline long half_insert6(struct making *making, const struct tuple *t
 }
 
 /* Inserts one half: 0, -EEXIST, or what else the kernel's hash says (full). */
-static __always_inline long half_insert(struct making *making, __u8 direction)
+static __always_inline int half_insert(struct making *making, __u8 direction)
 {
 	const struct tuple *tuple = &making->original, *leaving = &making->leaving;
 
@@ -134,7 +134,7 @@ static __noinline enum xdnat_reason claim_judge(struct making *making)
 /* Puts the reply half in its place, which says who has the tuple. */
 static __noinline enum xdnat_reason flow_make_reply(struct making *making)
 {
-	long err = half_insert(making, XDNAT_REPLY);
+	int err = half_insert(making, XDNAT_REPLY);
 
 	if (err == -EEXIST) {
 		enum xdnat_reason reason = claim_judge(making);
@@ -234,7 +234,7 @@ static __always_inline bool making_is_hairpin(const struct making *making,
 
 /* The original half could not be inserted. If it is there, another processor was
  * faster, perhaps with another port: a reply half that is not its own goes. */
-static __noinline enum xdnat_reason making_yields(struct making *making, long err)
+static __noinline enum xdnat_reason making_yields(struct making *making, int err)
 {
 	struct stored original;
 
@@ -254,7 +254,7 @@ static __noinline enum xdnat_reason flow_make(struct making *making)
 {
 	enum xdnat_reason reason = flow_claim(making);
 	struct xdnat_rule *rule;
-	long err;
+	int err;
 
 	if (reason)
 		return reason;
