@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fail.h"
+#include "leak_guard.h"
 #include "target_port.h"
 
 /* The maps hold both sets. */
@@ -113,7 +114,7 @@ static bool is_same(const struct listener_set *left, const struct listener_set *
 		!memcmp(left->ranges, right->ranges, left->range_count * sizeof(*left->ranges)));
 }
 
-static int expand_in_world(const struct store *store, const struct store_rule *rules, size_t count,
+static int expand_in_world(struct store *store, const struct store_rule *rules, size_t count,
 			   struct listener_set *wanted)
 {
 	struct listener_world world = {};
@@ -121,8 +122,12 @@ static int expand_in_world(const struct store *store, const struct store_rule *r
 
 	if (!err)
 		err = listener_expand(rules, count, &world, wanted);
+	if (!err)
+		err = check_room(wanted);
+	if (!err)
+		err = leak_guard_watch(store, &world, wanted);
 	listener_world_release(&world);
-	return err ? err : check_room(wanted);
+	return err;
 }
 
 int listener_prepare(struct store *store, const struct store_rule *rules, size_t count,
