@@ -39,7 +39,7 @@ static __noinline void forward_note(const struct packet *pkt, struct making *mak
 		.all_bytes = pkt->bytes,
 		.wire_packets = 1,
 		.wire_bytes = pkt->bytes,
-		.is_tcp = making->traits.is_tcp,
+		.is_tcp = pkt->tcp != NULL,
 		.tcp_flags = pkt->tcp_flags,
 		.has_payload = pkt->payload_bytes != 0,
 		.is_to_us = forward_is_to_us(pkt, making),
