@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * flow kill and flush. Ended is ended: the next packet is a new flow's, if its rule
- * is still there and it may begin one. What flush ends leaves nothing, not even ports
- * that rest.
+ * is still there and it may begin one.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -46,8 +45,7 @@ static bool is_matching(const struct store_flow *flow, const void *context)
 static int kill_matching(const struct instance *instance, const struct store *store,
 			 const struct flow_filter *filter, uint64_t *ended)
 {
-	struct flow_choice matching = {
-		.wants = is_matching, .context = filter, .force = XDNAT_END_ANY};
+	struct flow_choice matching = {.wants = is_matching, .context = filter, .force = true};
 	int err;
 
 	err = interface_need_netns(instance, store);
@@ -109,7 +107,7 @@ static int ask(const struct store *store)
 
 int cmd_flow_flush(struct cmd_context *context, const char *const *words, size_t count)
 {
-	static const struct flow_choice all = {.wants = is_any, .force = XDNAT_END_WHOLLY};
+	static const struct flow_choice all = {.wants = is_any, .force = true};
 	struct store *store = NULL;
 	uint64_t ended;
 	int err;

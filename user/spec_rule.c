@@ -10,7 +10,6 @@
 
 #include "addr.h"
 #include "fail.h"
-#include "spec_ports.h"
 
 /* The first word taken apart. Pointers are into a copy; NULL: not there. */
 struct rule_parts {
@@ -30,7 +29,7 @@ static bool is_number(const char *text)
 	return *text && !text[strspn(text, digits)];
 }
 
-/* PORTS by its looks; whether it is right comes later. */
+/* PORTS by its looks; whether it is right, and in this version, comes later. */
 static bool is_ports(const char *text)
 {
 	return !strcmp(text, "*") || (*text && !text[strspn(text, "0123456789-")]);
@@ -132,17 +131,42 @@ static int split_rule(char *copy, struct rule_parts *parts)
 		    whole, *parts->ports ? "an address or interface" : "the port");
 }
 
-static int parse_protos(const char *text, uint8_t *protos)
+static int parse_port(const char *text, uint16_t *port_host)
+{
+	const char *dash = strchr(text, '-');
+	uint16_t first, last;
+	char low[16];
+	int err;
+
+	if (!strcmp(text, "*"))
+		return fail(-EINVAL, "rules for any port (*) are not in this version; give one "
+				     "port per rule");
+	if (!dash)
+		return port_parse(text, port_host);
+	snprintf(low, sizeof(low), "%.*s", (int)(dash - text), text);
+	err = port_parse(low, &first);
+	if (!err)
+		err = port_parse(dash + 1, &last);
+	if (err)
+		return fail_while(err, "the port range %s", text);
+	return fail(-EINVAL, "%s (%s) %s not in this version; give one port per rule",
+		    first > last ? "the port range is reversed" : "port ranges", text,
+		    first > last ? "and ranges are" : "are");
+}
+
+static int parse_proto(const char *text, uint8_t *proto)
 {
 	if (!text || !strcmp(text, "tcp"))
-		*protos = SPEC_TCP;
+		*proto = IPPROTO_TCP;
 	else if (!strcmp(text, "udp"))
-		*protos = SPEC_UDP;
+		*proto = IPPROTO_UDP;
 	else if (!strcmp(text, "tcp+udp") || !strcmp(text, "udp+tcp"))
-		*protos = SPEC_TCP | SPEC_UDP;
-	else
 		return fail(-EINVAL,
-			    "the protocol \"%s\" is not known: type /tcp, /udp or /tcp+udp", text);
+			    "/%s is not in this version; give one rule with /tcp and one "
+			    "with /udp",
+			    text);
+	else
+		return fail(-EINVAL, "the protocol \"%s\" is not known: type /tcp or /udp", text);
 	return 0;
 }
 
@@ -176,7 +200,7 @@ static const char *unusable_v6(const struct in6_addr *v6)
 }
 
 /* IPv4 bare, IPv6 in brackets; an address that packets can come to or go to. */
-int spec_rule_parse_address(const char *text, struct xdnat_addr *addr)
+static int parse_address(const char *text, struct xdnat_addr *addr)
 {
 	char bare[ADDR_TEXT_BYTES + 1];
 	size_t length = strlen(text);
@@ -231,7 +255,7 @@ static int parse_bind(const char *text, struct spec *spec)
 	}
 	if (*text == '[' || !text[strspn(text, "0123456789.")]) {
 		spec->bind = SPEC_BIND_ADDRESS;
-		return spec_rule_parse_address(text, &spec->bind_addr);
+		return parse_address(text, &spec->bind_addr);
 	}
 	spec->bind = SPEC_BIND_INTERFACE;
 	return parse_interface(text, spec->bind_interface);
@@ -240,6 +264,8 @@ static int parse_bind(const char *text, struct spec *spec)
 /* What the grammar has for TARGETS and this version has not. */
 static int refuse_later_target(const char *target)
 {
+	size_t host_length = strcspn(target, ":");
+
 	if (strchr(target, ','))
 		return fail(-EINVAL, "several targets (%s) are not in this version; give one",
 			    target);
@@ -248,23 +274,21 @@ static int refuse_later_target(const char *target)
 			    strchr(target, '@'));
 	if (strchr(target, '~'))
 		return fail(-EINVAL, "backup targets (~) are not in this version; leave it out");
+	if (host_length == strlen("local") && !memcmp(target, "local", host_length))
+		return fail(-EINVAL, "the target local (this host) is not in this version");
 	return 0;
 }
 
-/* "local" leaves the address as it is, zero. */
-static int parse_host(const char *host, struct spec *spec)
+static int parse_host(const char *host, struct xdnat_addr *addr)
 {
 	static const char name_characters[] = "abcdefghijklmnopqrstuvwxyz"
 					      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 	const char *dot = strrchr(host, '.');
 
-	spec->is_local = !strcmp(host, "local");
-	if (spec->is_local)
-		return 0;
 	if (!host[strspn(host, name_characters)] && !is_number(dot ? dot + 1 : host))
 		return fail(-EINVAL, "DNS names (%s) are not in this version; type the address",
 			    host);
-	return spec_rule_parse_address(host, &spec->target);
+	return parse_address(host, addr);
 }
 
 static int parse_target(const struct rule_parts *parts, struct spec *spec)
@@ -280,8 +304,11 @@ static int parse_target(const struct rule_parts *parts, struct spec *spec)
 	if (*rest != '[' && strchr(rest, ':') != strrchr(rest, ':'))
 		return fail_many_colons(parts);
 	host = take_field(&rest);
-	err = parse_host(host, spec);
-	return err ? err : spec_ports_parse_target(spec, rest);
+	err = parse_host(host, &spec->target);
+	if (err)
+		return err;
+	spec->target_port_host = spec->port_host;
+	return rest ? parse_port(rest, &spec->target_port_host) : 0;
 }
 
 int spec_rule_parse(const char *word, struct spec *spec)
@@ -294,14 +321,14 @@ int spec_rule_parse(const char *word, struct spec *spec)
 		return fail(-EINVAL, "the rule is longer than %d characters", XDNAT_SPEC_BYTES - 1);
 	err = split_rule(copy, &parts);
 	if (!err)
-		err = spec_ports_parse(parts.ports, &spec->ports, &spec->form);
+		err = parse_port(parts.ports, &spec->port_host);
 	if (!err)
 		err = parse_target(&parts, spec);
 	if (!err)
-		err = parse_protos(parts.proto, &spec->protos);
+		err = parse_proto(parts.proto, &spec->proto);
 	if (!err)
 		err = parse_bind(parts.bind, spec);
-	if (!err && spec->bind == SPEC_BIND_ADDRESS && !spec->is_local &&
+	if (!err && spec->bind == SPEC_BIND_ADDRESS &&
 	    addr_is_v4(&spec->bind_addr) != addr_is_v4(&spec->target))
 		err = fail(-EINVAL,
 			   "%s mixes IPv4 and IPv6: the address in front and the target must be "

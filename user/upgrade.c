@@ -11,10 +11,10 @@
 #include "fail.h"
 #include "program.h"
 
-/* One interface on its way, and what it ran before. */
+/* One interface on its way: the program that its link ran before, -1 if it has none. */
 struct swap {
 	const struct store_interface *row;
-	struct attach_programs before;
+	int before;
 	bool is_done;
 };
 
@@ -23,11 +23,13 @@ static int swap_back(const struct instance *instance, const struct swap *swaps, 
 	int result = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		struct attach_programs replaced;
-		int err = attach_replace(instance, swaps[i].row->ifindex, &swaps[i].before,
-					 &replaced);
+		int replaced = -1, err = 0;
 
-		attach_programs_close(&replaced);
+		if (swaps[i].before >= 0)
+			err = attach_replace(instance, swaps[i].row->ifindex, swaps[i].before,
+					     &replaced);
+		if (replaced >= 0)
+			close(replaced);
 		if (err < 0)
 			result = err;
 	}
@@ -38,18 +40,16 @@ static int swap_back(const struct instance *instance, const struct swap *swaps, 
 static int swap_all(const struct instance *instance, const struct programs *programs,
 		    struct swap *swaps, size_t count)
 {
-	const struct attach_programs present = program_attached(programs);
-
 	for (size_t i = 0; i < count; i++) {
-		int err =
-			attach_replace(instance, swaps[i].row->ifindex, &present, &swaps[i].before);
+		int err = attach_replace(instance, swaps[i].row->ifindex, program_xdp(programs),
+					 &swaps[i].before);
 
-		swaps[i].is_done |= swaps[i].before.xdp >= 0 || swaps[i].before.tc[0] >= 0;
+		swaps[i].is_done |= swaps[i].before >= 0;
 		if (!err)
 			continue;
-		err = fail_kernel(err, "cannot replace the programs on %s",
+		err = fail_kernel(err, "cannot replace the program on %s",
 				  swaps[i].row->interface.name);
-		if (swap_back(instance, swaps, i + 1))
+		if (swap_back(instance, swaps, i))
 			fail_while(err, "not all interfaces could be set back");
 		return err;
 	}
@@ -83,11 +83,12 @@ static int upgrade_shared(const struct instance *instance, const struct store *s
 		const struct store_interface *row = swaps[i].row;
 		struct netlink_link link = {.ifindex = row->ifindex};
 
-		if (!(row->interface.flags & XDNAT_SHARED) || !attach_is_attached(instance, row))
+		if (!(row->interface.flags & XDNAT_SHARED) ||
+		    !attach_is_attached(instance, row->ifindex))
 			continue;
 		strcpy(link.name, row->interface.name);
 		err = attach_shared_add(instance, store, &link, row->interface.mode);
-		swaps[i].is_done |= !err;
+		swaps[i].is_done = !err;
 	}
 	return err;
 }
@@ -98,7 +99,8 @@ static int upgrade_rows(const struct instance *instance, const struct programs *
 	int err = swap_and_pin(instance, programs, swaps, count);
 
 	for (size_t i = 0; i < count; i++)
-		attach_programs_close(&swaps[i].before);
+		if (swaps[i].before >= 0)
+			close(swaps[i].before);
 	return err;
 }
 
@@ -116,7 +118,7 @@ int upgrade_programs(const struct instance *instance, const struct store *store,
 		err = swaps ? 0 : fail(-ENOMEM, "no memory");
 	}
 	for (size_t i = 0; !err && i < count; i++)
-		swaps[i] = (struct swap){.row = &rows[i], .before = ATTACH_NO_PROGRAMS};
+		swaps[i] = (struct swap){.row = &rows[i], .before = -1};
 	if (!err)
 		err = program_load(instance, store, &programs);
 	if (!err)
