@@ -33,16 +33,19 @@ BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) \
 	-Iinclude -I/usr/include/$(shell uname -m)-linux-gnu
 VERSION := 0.1.0
 
-COMMON := addr attach attach_shared clock confirm destination fail flow_end instance \
-	instance_daemon interface listener log memory netlink_event netlink_link netlink_neighbour \
-	netlink_request netlink_route nexthop offload out pins preflight program progress reason \
-	rules_file selftest spec spec_rule store store_change store_flow store_listener store_network \
-	store_pin store_rule sweep upgrade
+COMMON := addr attach attach_own attach_shared attach_tc clock confirm destination fail \
+	flow_end host_port instance instance_daemon interface leak_guard line listener listener_expand \
+	listener_range log memory mode netlink_event netlink_link netlink_neighbour \
+	netlink_request netlink_route netlink_tc nexthop offload out pins preflight program \
+	progress reason rule_overlap rules_file selftest snat snat_port snat_record source spec \
+	spec_key spec_listener spec_ports spec_rule store store_change store_flow store_listener \
+	store_network store_pin store_prefix store_rule store_snat store_target_port sweep \
+	target_port target_side upgrade
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_report cmd_unload cmd_confirm \
 	cmd_status cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print \
-	host_port problem rule_change rule_edit rule_lines rule_record rule_set
+	problem problem_listener rule_change rule_edit rule_lines rule_record rule_set
 XDNATD := daemon follow daemon_main
-UNIT := addr csum listener opt reason spec
+UNIT := addr csum listener opt range reason source spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)
 
 all: $(B)/xdnat $(B)/xdnatd

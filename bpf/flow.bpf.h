@@ -11,6 +11,10 @@
  * Writers. An end is a compare-and-swap of the state to XDNAT_DEAD; only who did
  * that deletes, and nobody brings a dead half back. Of two processors that make
  * the same flow both succeed: the second finds the first one's halves.
+ *
+ * Ports. The place of the reply half in the hash is the claim on a source port, its
+ * insertion the one arbiter. Of an answered masquerade flow that has ended it stays,
+ * dead, and rests; a rest is ended as a flow is.
  */
 #ifndef XDNAT_FLOW_BPF_H
 #define XDNAT_FLOW_BPF_H
@@ -30,12 +34,10 @@ static __always_inline void key4_from(const struct tuple *tuple, struct xdnat_ke
 	};
 }
 
-static __always_inline void key6_from(const struct tuple *tuple, struct xdnat_key6 *key)
+/* The tuple itself: a copy would not find room on the stack. */
+static __always_inline const struct xdnat_key6 *key6_of(const struct tuple *tuple)
 {
-	__builtin_memcpy(key->src, &tuple->src, sizeof(key->src));
-	__builtin_memcpy(key->dst, &tuple->dst, sizeof(key->dst));
-	key->ports = tuple->ports;
-	key->proto = tuple->proto;
+	return (const void *)tuple;
 }
 
 static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_key4 *key)
@@ -94,10 +96,7 @@ static __noinline struct xdnat_half *flow_find(const struct tuple *tuple, struct
 	stored->half4 = NULL;
 	stored->half6 = NULL;
 	if (tuple->is_v6) {
-		struct xdnat_key6 key;
-
-		key6_from(tuple, &key);
-		stored->half6 = bpf_map_lookup_elem(&xdnat_flows6, &key);
+		stored->half6 = bpf_map_lookup_elem(&xdnat_flows6, key6_of(tuple));
 		if (stored->half6)
 			stored->half = &stored->half6->half;
 	} else {
@@ -182,10 +181,7 @@ static __noinline struct xdnat_half *flow_find_partner(const struct stored *stor
 static __always_inline void flow_delete(const struct tuple *tuple)
 {
 	if (tuple->is_v6) {
-		struct xdnat_key6 key;
-
-		key6_from(tuple, &key);
-		bpf_map_delete_elem(&xdnat_flows6, &key);
+		bpf_map_delete_elem(&xdnat_flows6, key6_of(tuple));
 	} else {
 		struct xdnat_key4 key;
 
@@ -194,25 +190,39 @@ static __always_inline void flow_delete(const struct tuple *tuple)
 	}
 }
 
+/* Whether the claim of the flow rests when it ends: what its target still sends is on
+ * its way to our own address. */
+static __always_inline bool flow_rests(const struct xdnat_half *original,
+				       const struct xdnat_half *reply, const struct tuple *tuple,
+				       const struct partner *partner)
+{
+	return original->direction == XDNAT_ORIGINAL &&
+	       ((READ_ONCE(original->state) | READ_ONCE(reply->state)) & XDNAT_ANSWERED) &&
+	       !addr_is_same(&tuple->src, &partner->tuple.dst);
+}
+
 /*
  * Ends the flow of a half whose packets look like tuple; other is what
  * flow_find_partner() found. Who makes the state
  * XDNAT_DEAD does the rest; false: that was somebody else. The reply half goes
- * first: while the original is there, nobody makes the flow anew.
+ * first: while the original is there, nobody makes the flow anew. wholly: nothing
+ * of it rests.
  */
 static __noinline bool flow_end(const struct tuple *tuple, const struct stored *stored,
-				const struct partner *partner, const struct stored *other)
+				const struct partner *partner, const struct stored *other,
+				bool wholly)
 {
 	struct xdnat_half *half = stored->half, *reply = NULL;
 	__u32 state = READ_ONCE(half->state), rule_id = half->rule;
 	struct xdnat_rule *rule;
 
+	if (other->half && stored_is(other, &partner->tuple))
+		reply = other->half;
+	wholly |= !reply || !flow_rests(half, reply, tuple, partner);
 	barrier();
 	if ((state & XDNAT_DEAD) || !stored_is(stored, tuple) ||
 	    __sync_val_compare_and_swap(&half->state, state, XDNAT_DEAD) != state)
 		return false;
-	if (other->half && stored_is(other, &partner->tuple))
-		reply = other->half;
 	rule = bpf_map_lookup_elem(&xdnat_rules, &rule_id);
 	if (rule) {
 
@@ -220,7 +230,9 @@ static __noinline bool flow_end(const struct tuple *tuple, const struct stored *
 		if (reply)
 			half_add_totals(reply, rule);
 	}
-	if (reply) {
+	if (reply && !wholly) {
+		life_rest(reply);
+	} else if (reply) {
 		__sync_fetch_and_or(&reply->state, XDNAT_DEAD);
 		flow_delete(&partner->tuple);
 	}
@@ -246,9 +258,26 @@ static __always_inline void flow_requested(const struct xdnat_flow_end *request,
 	tuple->proto = key->proto;
 }
 
+/* A dead half: whoever ended it could not delete it, as the kernel's hash was busy, or
+ * it rests. True if it is gone. */
+static __always_inline bool flow_bury(const struct tuple *tuple, const struct stored *stored,
+				      bool wholly)
+{
+	bool rests = READ_ONCE(stored->half->state) & XDNAT_RESTING;
+
+	if (!(rests && wholly) &&
+	    life_idle(stored->half, life_now()) <= SWEEP_SLACK_TICKS * tick_jiffies)
+		return false;
+	if (rests && !life_end_rest(stored->half))
+		return false;
+	flow_delete(tuple);
+	return true;
+}
+
 /* What a tool asks for: true if the flow is gone. */
 static __noinline bool flow_end_requested(const struct xdnat_flow_end *request)
 {
+	bool wholly = request->force == XDNAT_END_WHOLLY;
 	struct partner partner = {};
 	struct stored stored, other;
 	struct xdnat_half *reply;
@@ -257,159 +286,13 @@ static __noinline bool flow_end_requested(const struct xdnat_flow_end *request)
 	flow_requested(request, &tuple);
 	if (!flow_find(&tuple, &stored))
 		return true;
-	/* Whoever ended it could not delete it: the kernel's hash was busy. */
-	if (READ_ONCE(stored.half->state) & XDNAT_DEAD) {
-		if (life_idle(stored.half, life_now()) <= SWEEP_SLACK_TICKS * tick_jiffies)
-			return false;
-		flow_delete(&tuple);
-		return true;
-	}
+	if (READ_ONCE(stored.half->state) & XDNAT_DEAD)
+		return flow_bury(&tuple, &stored, wholly);
 	reply = flow_find_partner(&stored, &tuple, &partner, &other);
 	if (!request->force &&
 	    !life_is_expired(stored.half, reply, tuple.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS))
 		return false;
-	return flow_end(&tuple, &stored, &partner, &other);
-}
-
-/* A flow in the making, in the scratch memory. */
-struct making {
-	struct tuple original; /* as the client's packets arrive */
-	struct tuple leaving;  /* as they leave */
-	struct tuple reply;    /* as the target's arrive: leaving, reversed */
-	struct tuple reply_leaving;
-	struct hop hop;	      /* towards the target */
-	struct hop reply_hop; /* towards the client; mtu 0: not known yet */
-	__u32 rule;
-	__u32 now;
-	__u32 in_ifindex;
-	__u32 pad;
-	struct tuple owner;	/* of the place that we want */
-	struct partner partner; /* of the flow found or ended */
-	union {
-		struct xdnat_half4 half4;
-		struct xdnat_half6 half6;
-	};
-};
-_Static_assert(sizeof(struct making) <= SCRATCH_BYTES, "making");
-
-static __always_inline void half_prepare(const struct making *making, struct xdnat_half *half,
-					 __u8 direction)
-{
-	bool is_original = direction == XDNAT_ORIGINAL;
-	__u32 in_ifindex = is_original ? making->in_ifindex : making->hop.ifindex;
-	const struct xdnat_interface *interface = interface_get(in_ifindex);
-
-	half->rule = making->rule;
-	half->direction = direction;
-	half->until = making->now;
-	if (interface)
-		half_set_ingress(half, in_ifindex, interface);
-	if (is_original) {
-		half->until += tick_jiffies;
-		half_set_hop(half, &making->hop);
-		half_set_rewrite(half, &making->original, &making->leaving);
-	} else {
-		half_set_hop(half, &making->reply_hop);
-		half_set_rewrite(half, &making->reply, &making->reply_leaving);
-	}
-}
-
-static __noinline int half_insert4(struct making *making, const struct tuple *tuple,
-				    const struct tuple *leaving, __u8 direction)
-{
-	struct xdnat_half4 *half4 = &making->half4;
-
-	__builtin_memset(half4, 0, sizeof(*half4));
-	half_prepare(making, &half4->half, direction);
-	key4_from(tuple, &half4->key);
-	half4->src = leaving->src.word[3];
-	half4->dst = leaving->dst.word[3];
-	return bpf_map_update_elem(&xdnat_flows4, &half4->key, half4, BPF_NOEXIST);
-}
-
-static __noinline int half_insert6(struct making *making, const struct tuple *tuple,
-				    const struct tuple *leaving, __u8 direction)
-{
-	struct xdnat_half6 *half6 = &making->half6;
-
-	__builtin_memset(half6, 0, sizeof(*half6));
-	half_prepare(making, &half6->half, direction);
-	key6_from(tuple, &half6->key);
-	__builtin_memcpy(half6->src, &leaving->src, sizeof(half6->src));
-	__builtin_memcpy(half6->dst, &leaving->dst, sizeof(half6->dst));
-	return bpf_map_update_elem(&xdnat_flows6, &half6->key, half6, BPF_NOEXIST);
-}
-
-/* Inserts one half: 0, -EEXIST, or what else the kernel's hash says (full). An int: as
- * such 6.1 returns it, and leaves what is above it undefined. */
-static __always_inline int half_insert(struct making *making, __u8 direction)
-{
-	const struct tuple *tuple = &making->original, *leaving = &making->leaving;
-
-	if (direction == XDNAT_REPLY) {
-		tuple = &making->reply;
-		leaving = &making->reply_leaving;
-	}
-	if (tuple->is_v6)
-		return half_insert6(making, tuple, leaving, direction);
-	return half_insert4(making, tuple, leaving, direction);
-}
-
-/* Is the half that has our reply's place our own flow's? */
-static __noinline bool making_is_there(struct making *making)
-{
-	struct stored taken;
-
-	if (!flow_find(&making->reply, &taken) || (READ_ONCE(taken.half->state) & XDNAT_DEAD))
-		return false;
-	flow_partner_tuple(&taken, &making->reply, &making->owner);
-	return tuple_is_same(&making->owner, &making->original);
-}
-
-/* After XDNAT_DROP_TUPLE_TAKEN: true if the flow that had the place has ended. */
-static __noinline bool making_takes_over(struct making *making)
-{
-	struct stored owner, other;
-	struct xdnat_half *reply;
-
-	if (!flow_find(&making->owner, &owner))
-		return false;
-	reply = flow_find_partner(&owner, &making->owner, &making->partner, &other);
-	return life_is_expired(owner.half, reply, making->owner.proto == IPPROTO_TCP,
-			       SWEEP_SLACK_TICKS) &&
-	       flow_end(&making->owner, &owner, &making->partner, &other);
-}
-
-/* Puts the reply half in its place: it decides who has the tuple. */
-static __always_inline enum xdnat_reason flow_make_reply(struct making *making)
-{
-	int err = half_insert(making, XDNAT_REPLY);
-
-	if (err == -EEXIST)
-		return making_is_there(making) ? XDNAT_FORWARDED : XDNAT_DROP_TUPLE_TAKEN;
-	if (err == -EBUSY)
-		return XDNAT_DROP_BUSY;
-	return err ? XDNAT_DROP_TABLE_FULL : XDNAT_FORWARDED;
-}
-
-/* Makes both halves or neither, the reply half first. One that is there already
- * and is this flow's own is as good. */
-static __always_inline enum xdnat_reason flow_make(struct making *making, struct xdnat_rule *rule)
-{
-	enum xdnat_reason reason = flow_make_reply(making);
-	struct stored original;
-	int err;
-
-	if (reason)
-		return reason;
-	err = half_insert(making, XDNAT_ORIGINAL);
-	if (!err)
-		__sync_fetch_and_add(&rule->flows_made, 1);
-	if (!err || err == -EEXIST) /* another processor was faster */
-		return XDNAT_FORWARDED;
-	if (!flow_find(&making->original, &original))
-		flow_delete(&making->reply);
-	return err == -EBUSY ? XDNAT_DROP_BUSY : XDNAT_DROP_TABLE_FULL;
+	return flow_end(&tuple, &stored, &partner, &other, wholly);
 }
 
 /* A whole copy with the next hop given. False: the element is another's by now. */

@@ -1,40 +1,114 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * From a parsed packet to a forwarded one: the fast path of an established flow,
- * the slow one when something must be decided, the making of a new flow, and the
- * refusal of what is ours but cannot be forwarded here.
+ * What becomes of a packet, whatever hook it is at: the established flow's, the new
+ * one's, and the refusal of what is ours but cannot be forwarded. It decides and
+ * leaves the packet as it is: making->to says how it must leave, the hook does it.
  */
 #ifndef XDNAT_FORWARD_BPF_H
 #define XDNAT_FORWARD_BPF_H
 
 #include "flow.bpf.h"
+#include "handed_on.bpf.h"
 #include "life.bpf.h"
+#include "making.bpf.h"
+#include "mss.bpf.h"
 #include "rule.bpf.h"
+#include "source.bpf.h"
 
-/* Sends the packet as the stored half says, by the next hop given. Packet pointers
- * stay valid; XDNAT_DROP_BUSY: the half changed hands. */
-static __noinline enum xdnat_reason forward_by(struct packet *pkt, const struct stored *stored,
-					       const struct tuple *tuple, const struct hop *hop,
-					       __u32 *out_ifindex)
+/* Whether frames like this one are meant for us. */
+static __always_inline bool forward_is_to_us(const struct packet *pkt, const struct making *making)
 {
-	struct translation to;
+	const struct xdnat_interface *interface;
 
-	if (pkt->bytes > hop->mtu)
+	if (!pkt->eth)
+		return true;
+	if (making->hook == XDNAT_HOOK_INGRESS && is_handed_on(pkt->eth->h_dest))
+		return true;
+	interface = interface_get(making->in_ifindex);
+	return interface && is_same_mac(pkt->eth->h_dest, interface->mac);
+}
+
+/* Takes down what is decided by: the packet's tuple and traits. making: hook and
+ * in_ifindex. */
+static __noinline void forward_note(const struct packet *pkt, struct making *making)
+{
+	struct traits *traits = &making->traits;
+
+	packet_tuple(pkt, &making->original);
+	*traits = (struct traits){
+		.all_bytes = pkt->bytes,
+		.wire_packets = 1,
+		.wire_bytes = pkt->bytes,
+		.is_tcp = pkt->tcp != NULL,
+		.tcp_flags = pkt->tcp_flags,
+		.has_payload = pkt->payload_bytes != 0,
+		.is_to_us = forward_is_to_us(pkt, making),
+	};
+	if (pkt->ip4)
+		traits->is_bad_header = !packet_header_is_valid(pkt->ip4);
+}
+
+/* Is it this hook that sends by making->hop? */
+static __always_inline enum xdnat_reason forward_way(const struct making *making)
+{
+	if (making->hook != XDNAT_HOOK_XDP || making->hop.way == WAY_XDP)
+		return XDNAT_FORWARDED;
+	return making->hop.way == WAY_NEIGHBOUR ? XDNAT_HAND_ON_NEIGHBOUR : XDNAT_HAND_ON_WAY_OUT;
+}
+
+/* The largest MSS that a SYN may announce, by its flow's rule. */
+static __noinline __u16 forward_mss(const struct stored *stored, const struct making *making,
+				    __u16 reverse_mtu)
+{
+	const struct xdnat_rule *rule = rule_get(stored->half->rule);
+
+	if (!rule || rule->mss_host != XDNAT_MSS_AUTO)
+		return rule ? rule->mss_host : 0;
+	return mss_of_ways(making->original.is_v6, making->hop.mtu, reverse_mtu);
+}
+
+/* How the stored half's packets leave by making->hop: into making->to, leaving,
+ * mss_host. reverse_mtu: of the partner's way, 0: not known. XDNAT_DROP_BUSY: the half
+ * changed hands. */
+static __noinline enum xdnat_reason forward_as(const struct stored *stored, struct making *making,
+					       __u16 reverse_mtu)
+{
+	if (making->traits.wire_bytes > making->hop.mtu)
 		return XDNAT_DROP_TOO_BIG;
-	if (!stored_copy(stored, tuple, hop, &to))
+	if (making->hook != XDNAT_HOOK_XDP)
+		flow_leaving(stored, &making->original, &making->leaving);
+	making->mss_host = 0;
+	if (making->traits.tcp_flags & TCP_SYN)
+		making->mss_host = forward_mss(stored, making, reverse_mtu);
+	if (!stored_copy(stored, &making->original, &making->hop, &making->to))
 		return XDNAT_DROP_BUSY;
-	half_count(stored->half, pkt->bytes);
-	*out_ifindex = hop->ifindex;
-	if (pkt->ip6)
-		rewrite6(pkt, &to);
-	else if (pkt->ip4)
-		rewrite4(pkt, &to);
+	half_count(stored->half, making->traits.wire_packets, making->traits.all_bytes);
 	return XDNAT_FORWARDED;
 }
 
+/* This host itself is the target: the kernel delivers, and routes the answer. */
+static __always_inline void forward_local(struct making *making)
+{
+	making->hop = (struct hop){
+		.ifindex = LOCAL_IFINDEX,
+		.mtu = LOCAL_MTU,
+		.way = WAY_TC,
+	};
+	making->reply_hop = making->hop;
+}
+
+/* The rule that makes flows of the packet's tuple; NULL: it is nobody's. */
+static __noinline struct xdnat_rule *forward_rule(const struct tuple *tuple)
+{
+	__u32 id = rule_find(tuple);
+	struct xdnat_rule *rule = id ? rule_get(id) : NULL;
+
+	return rule && source_is_admitted(tuple, rule) ? rule : NULL;
+}
+
 /* Both next hops of a new flow, and whether the client can be where the packet
- * came from. The reply's may be unknown for now, its first packet asks again. */
-static __noinline enum xdnat_reason forward_routes(struct xdp_md *ctx, struct making *making)
+ * came from. */
+static __noinline enum xdnat_reason forward_routes(void *ctx, struct making *making)
 {
 	struct hop *hop = &making->hop, *reply_hop = &making->reply_hop;
 	enum xdnat_reason reason = route_lookup(ctx, &making->leaving, making->in_ifindex, hop);
@@ -46,67 +120,73 @@ static __noinline enum xdnat_reason forward_routes(struct xdp_md *ctx, struct ma
 	if (reply_hop->is_local ||
 	    (reply_hop->ifindex == hop->ifindex && hop->ifindex != making->in_ifindex))
 		return XDNAT_DROP_BAD_SOURCE;
-	if (reason == XDNAT_DROP_NO_NEIGHBOUR) {
-		reply_hop->mtu = 0;
-		return XDNAT_FORWARDED;
-	}
 	return reason;
 }
 
 /* A packet that matched a rule, may it make a flow? */
-static __always_inline enum xdnat_reason
-forward_admit(const struct packet *pkt, const struct tuple *tuple, const struct xdnat_rule *rule)
+static __always_inline enum xdnat_reason forward_admit(const struct making *making,
+						       const struct xdnat_rule *rule)
 {
-	if (pkt->ip4 && !packet_header_is_valid(pkt->ip4))
+	if (making->traits.is_bad_header)
 		return XDNAT_DROP_HEADER_CHECKSUM;
-	if (is_bad_source(tuple, &rule->target))
+	if (is_bad_source(&making->original, rule))
 		return XDNAT_DROP_BAD_SOURCE;
-	return pkt->tcp ? rule_admit_tcp(pkt) : XDNAT_FORWARDED;
+	return making->traits.is_tcp ? rule_admit_tcp(making->traits.tcp_flags) : XDNAT_FORWARDED;
 }
 
-static __always_inline void making_start(struct making *making, const struct xdnat_rule *rule,
-					 __u32 ingress)
+static __always_inline void making_start(struct making *making, const struct xdnat_rule *rule)
 {
 	making->leaving = making->original;
-	making->leaving.dst = rule->target;
-	making->leaving.ports.dport = rule->target_port;
+	if (!(rule->flags & XDNAT_RULE_LOCAL))
+		making->leaving.dst = rule->target;
+	making->leaving.ports.dport =
+		rule_target_port(rule, making->original.ports.dport);
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
-	making->in_ifindex = ingress;
 	making->now = life_now();
 }
 
-/* A packet without a flow; making->original is its tuple. */
-static __noinline enum xdnat_reason forward_new(struct xdp_md *ctx, struct packet *pkt,
-						struct making *making, __u32 *out_ifindex)
+/* Where the new flow's packets go, and as whose. */
+static __always_inline enum xdnat_reason forward_hops(void *ctx, struct making *making,
+						      const struct xdnat_rule *rule)
 {
-	const struct xdnat_interface *interface;
+	enum xdnat_reason reason = XDNAT_FORWARDED;
+
+	if (rule->flags & XDNAT_RULE_LOCAL) {
+		forward_local(making);
+		return XDNAT_FORWARDED;
+	}
+	if (rule->flags & XDNAT_RULE_MASQUERADE)
+		reason = making_masquerade(making);
+	if (!reason)
+		reason = forward_routes(ctx, making);
+	if (!reason && making_is_hairpin(making, rule))
+		reason = making_masquerade(making);
+	return reason;
+}
+
+/* A packet without a flow; making->original is its tuple. May it make one, and how? */
+static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making)
+{
 	enum xdnat_reason reason;
 	struct xdnat_rule *rule;
-	struct stored stored;
 
-	making->rule = rule_find(&making->original);
-	rule = making->rule ? rule_get(making->rule) : NULL;
+	rule = forward_rule(&making->original);
 	if (!rule)
 		return XDNAT_PASS_NO_RULE;
-	interface = interface_get(ctx->ingress_ifindex);
-	if (!interface || !is_same_mac(pkt->eth->h_dest, interface->mac))
+	making->rule = rule->id;
+	if (!making->traits.is_to_us)
 		return XDNAT_PASS_OTHER_MAC;
-	reason = forward_admit(pkt, &making->original, rule);
+	reason = forward_admit(making, rule);
 	if (reason)
 		return reason;
-	making_start(making, rule, ctx->ingress_ifindex);
-	reason = forward_routes(ctx, making);
+	making_start(making, rule);
+	reason = forward_hops(ctx, making, rule);
+	if (!reason)
+		reason = forward_way(making);
 	if (reason)
 		return reason;
-	if (pkt->bytes > making->hop.mtu)
-		return XDNAT_DROP_TOO_BIG;
-	reason = flow_make(making, rule);
-	if (reason)
-		return reason;
-	if (!flow_find(&making->original, &stored))
-		return XDNAT_DROP_BUSY;
-	return forward_by(pkt, &stored, &making->original, &making->hop, out_ifindex);
+	return making->traits.wire_bytes > making->hop.mtu ? XDNAT_DROP_TOO_BIG : XDNAT_FORWARDED;
 }
 
 /* The reply half of a live flow is missing: it is made again from the original. */
@@ -119,23 +199,23 @@ static __always_inline enum xdnat_reason forward_remake(const struct stored *sto
 	making->rule = stored->half->rule;
 	making->now = life_now();
 	making->hop.ifindex = stored->half->out_ifindex;
-	__builtin_memset(&making->reply_hop, 0, sizeof(making->reply_hop));
+	making->reply_hop = (struct hop){.way = WAY_NEIGHBOUR};
 	return flow_make_reply(making);
 }
 
 /* Originals may come in anywhere we are loaded; replies only where the originals
- * go out. */
-static __always_inline enum xdnat_reason forward_check(const struct xdp_md *ctx,
-						       const struct stored *stored,
-						       const struct xdnat_half *partner,
-						       struct making *making)
+ * go out, but those that the kernel sends out, by its own judgement, anywhere. */
+static __always_inline enum xdnat_reason
+forward_check(const struct stored *stored, const struct xdnat_half *partner, struct making *making)
 {
 	if (stored->half->direction == XDNAT_ORIGINAL)
 		return partner ? XDNAT_FORWARDED : forward_remake(stored, making);
 	if (!partner)
 		return XDNAT_DROP_EXPIRED;
-	return READ_ONCE(partner->out_ifindex) == ctx->ingress_ifindex ? XDNAT_FORWARDED
-								       : XDNAT_DROP_WRONG_INTERFACE;
+	if (making->hook == XDNAT_HOOK_EGRESS ||
+	    READ_ONCE(partner->out_ifindex) == making->in_ifindex)
+		return XDNAT_FORWARDED;
+	return XDNAT_DROP_WRONG_INTERFACE;
 }
 
 /*
@@ -143,78 +223,73 @@ static __always_inline enum xdnat_reason forward_check(const struct xdp_md *ctx,
  * half's tick has ended begins the next tick, looks the hop up and writes it down;
  * the rest copy it, or look it up for themselves while it is being written.
  */
-static __noinline enum xdnat_reason forward_next_hop(struct xdp_md *ctx,
-						     const struct stored *stored,
-						     const struct tuple *tuple, bool refreshes,
-						     struct hop *hop)
+static __noinline enum xdnat_reason forward_next_hop(void *ctx, const struct stored *stored,
+						     struct making *making, bool refreshes)
 {
 	struct xdnat_half *half = stored->half;
-	__u32 until = READ_ONCE(half->until), now = life_now();
-	bool is_first =
-		refreshes && life_tick_is_over(until, now) &&
-		__sync_val_compare_and_swap(&half->until, until, now + tick_jiffies) == until;
+	struct hop *hop = &making->hop;
+	bool is_first = refreshes && life_begin_tick(half, life_now());
 	enum xdnat_reason reason;
-	struct tuple leaving;
 
+	if (making->hook == XDNAT_HOOK_EGRESS || READ_ONCE(half->out_ifindex) == LOCAL_IFINDEX) {
+		forward_local(making);
+		return XDNAT_FORWARDED;
+	}
 	if (!is_first && half_load_hop(half, hop))
 		return XDNAT_FORWARDED;
-	flow_leaving(stored, tuple, &leaving);
-	reason = route_lookup(ctx, &leaving, ctx->ingress_ifindex, hop);
+	flow_leaving(stored, &making->original, &making->leaving);
+	reason = route_lookup(ctx, &making->leaving, making->in_ifindex, hop);
 	if (reason)
-		hop->mtu = 0;
+		hop->way = WAY_NEIGHBOUR;
 	/* Replies go on coming in where the last good answer was. */
 	if (!hop->ifindex || reason == XDNAT_DROP_NOT_LOADED)
 		hop->ifindex = READ_ONCE(half->out_ifindex);
-	if (is_first || !READ_ONCE(half->mtu))
+	if (is_first || !READ_ONCE(half->tc_mtu))
 		half_store_hop(half, hop);
 	return reason;
 }
 
 /* A packet of a flow, but not one that the fast path may take. */
-static __noinline enum xdnat_reason forward_by_flow(struct xdp_md *ctx, struct packet *pkt,
-						    const struct stored *stored,
-						    struct making *making, __u32 *out_ifindex)
-{
-	const struct xdnat_interface *interface = interface_get(ctx->ingress_ifindex);
-	struct xdnat_half *half = stored->half, *partner;
-	struct stored other;
-
-	enum xdnat_reason reason;
-
-	if (!interface || !is_same_mac(pkt->eth->h_dest, interface->mac))
-		return XDNAT_PASS_OTHER_MAC;
-	if (READ_ONCE(half->state) & XDNAT_DEAD)
-		return XDNAT_DROP_BUSY;
-	partner = flow_find_partner(stored, &making->original, &making->partner, &other);
-	if (life_is_expired(half, partner, pkt->tcp != NULL, 0))
-		return XDNAT_DROP_EXPIRED;
-	reason = forward_check(ctx, stored, partner, making);
-	if (reason)
-		return reason;
-	half_set_ingress(half, ctx->ingress_ifindex, interface);
-	life_advance(pkt, half, partner);
-
-	reason = forward_next_hop(ctx, stored, &making->original, life_is_refreshed(pkt, half),
-				  &making->hop);
-	if (reason)
-		return reason;
-	return forward_by(pkt, stored, &making->original, &making->hop, out_ifindex);
-}
-
-/* Ours but unfit for rewriting here: dropped with its flaw. Else passed on. */
-static __noinline enum xdnat_reason forward_refuse(const struct xdp_md *ctx,
-						   const struct packet *pkt,
-						   const struct tuple *tuple,
-						   enum xdnat_reason flaw)
+static __noinline enum xdnat_reason
+forward_by_flow(void *ctx, const struct stored *stored, struct making *making)
 {
 	const struct xdnat_interface *interface;
+	struct xdnat_half *half = stored->half, *partner;
+	enum xdnat_reason reason;
+	struct stored other;
+
+	if (!making->traits.is_to_us)
+		return XDNAT_PASS_OTHER_MAC;
+	if (READ_ONCE(half->state) & XDNAT_DEAD)
+		return READ_ONCE(half->state) & XDNAT_RESTING ? XDNAT_DROP_EXPIRED
+							      : XDNAT_DROP_BUSY;
+	partner = flow_find_partner(stored, &making->original, &making->partner, &other);
+	if (life_is_expired(half, partner, making->traits.is_tcp, 0))
+		return XDNAT_DROP_EXPIRED;
+	reason = forward_check(stored, partner, making);
+	if (reason)
+		return reason;
+	interface = interface_get(making->in_ifindex);
+	if (interface && making->hook != XDNAT_HOOK_EGRESS)
+		half_set_ingress(half, making->in_ifindex, interface);
+	life_advance(&making->traits, half, partner);
+	reason = forward_next_hop(ctx, stored, making, life_is_refreshed(&making->traits, half));
+	if (!reason)
+		reason = forward_way(making);
+	if (reason)
+		return reason;
+	return forward_as(stored, making, partner ? READ_ONCE(partner->tc_mtu) : 0);
+}
+
+/* Ours but unfit for rewriting here: its flaw. Else passed on. */
+static __noinline enum xdnat_reason
+forward_refuse(const struct making *making, enum xdnat_reason flaw)
+{
 	struct stored stored;
 
-	if (!flow_find(tuple, &stored) && !rule_find(tuple))
+	if (!flow_find(&making->original, &stored) && !forward_rule(&making->original))
 		return XDNAT_PASS_NO_RULE;
-	interface = interface_get(ctx->ingress_ifindex);
-	return interface && is_same_mac(pkt->eth->h_dest, interface->mac) ? flaw
-									  : XDNAT_PASS_OTHER_MAC;
+	return making->traits.is_to_us ? flaw : XDNAT_PASS_OTHER_MAC;
 }
 
 /* The flow has expired: its client's packet is one without a flow. */
@@ -223,87 +298,44 @@ static __noinline bool forward_end(const struct stored *stored, struct making *m
 	struct stored other;
 
 	flow_find_partner(stored, &making->original, &making->partner, &other);
-	return flow_end(&making->original, stored, &making->partner, &other);
+	return flow_end(&making->original, stored, &making->partner, &other, false);
 }
 
-/* Whose packet is it? making->original is its tuple. */
-static __always_inline enum xdnat_reason forward_find(struct xdp_md *ctx, struct packet *pkt,
-						      struct making *making, __u32 *out_ifindex)
+/*
+ * Whose packet is it, and what becomes of it? making: its tuple, as original; hook,
+ * traits, in_ifindex. XDNAT_FORWARDED: as making->to says, by making->hop.
+ */
+static __noinline enum xdnat_reason forward_decide(void *ctx, struct making *making)
 {
 	enum xdnat_reason reason;
 	struct stored stored;
 
 	if (flow_find(&making->original, &stored)) {
-		reason = forward_by_flow(ctx, pkt, &stored, making, out_ifindex);
+		reason = forward_by_flow(ctx, &stored, making);
 		if (reason != XDNAT_DROP_EXPIRED || stored.half->direction == XDNAT_REPLY)
 			return reason;
 		if (!forward_end(&stored, making))
 			return XDNAT_DROP_BUSY;
 	}
-	reason = forward_new(ctx, pkt, making, out_ifindex);
-	if (reason == XDNAT_DROP_TUPLE_TAKEN && making_takes_over(making))
-		reason = forward_new(ctx, pkt, making, out_ifindex);
-	return reason;
-}
-
-/*
- * Everything that the fast path leaves. It starts over with the frame: the fast
- * path can then keep what it parsed in registers, where nothing else looks at it.
- */
-static __noinline enum xdnat_reason forward_slow(struct xdp_md *ctx, __u32 *out_ifindex)
-{
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct making *making = scratch_get();
-	struct packet pkt = {};
-	enum xdnat_reason reason = packet_parse(data, end, &pkt);
-
-	if (reason == XDNAT_DROP_EXT_HEADERS && !pkt.has_ports)
-		reason = packet_parse_extensions(&pkt, end);
-	if (!pkt.has_ports || !making)
-		return reason;
-	packet_tuple(&pkt, &making->original);
+	reason = forward_new(ctx, making);
+	if (!reason)
+		reason = flow_make(making);
 	if (reason)
-		return forward_refuse(ctx, &pkt, &making->original, reason);
-	return forward_find(ctx, &pkt, making, out_ifindex);
+		return reason;
+	if (!flow_find(&making->original, &stored))
+		return XDNAT_DROP_BUSY;
+	return forward_as(&stored, making, making->reply_hop.mtu);
 }
 
-/*
- * Decides what needs no deciding: an established packet is rewritten, what can be
- * nobody's passes. False: a case for forward_slow().
- */
-static __always_inline bool forward_fast(const struct xdp_md *ctx, enum xdnat_reason *reason,
-					 __u32 *out_ifindex)
+/* At XDNAT_HOOK_EGRESS: a target's answer that the kernel sends out by itself, from
+ * this host or forwarded, is translated; it asks no route and no MAC address. */
+static __noinline enum xdnat_reason forward_reply_out(void *ctx, struct making *making)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct xdnat_half *half = NULL;
-	struct translation to;
-	struct packet pkt = {};
-	bool is_known = true;
-	__u32 rule = 0;
+	struct stored stored;
 
-	*reason = packet_parse(data, end, &pkt);
-	if (*reason)
-		return *reason < XDNAT_FIRST_DROP;
-	if (pkt.ip4) {
-		half = flow_copy4(&pkt, ctx->ingress_ifindex, &to, &is_known);
-		if (half)
-			rewrite4(&pkt, &to);
-		else if (!is_known)
-			rule = rule_find4(pkt.ip4->daddr, pkt.ports.dport, pkt.proto);
-	} else if (pkt.ip6) {
-		half = flow_copy6(&pkt, ctx->ingress_ifindex, &to, &is_known);
-		if (half)
-			rewrite6(&pkt, &to);
-		else if (!is_known)
-			rule = rule_find6(&pkt.ip6->daddr, pkt.ports.dport, pkt.proto);
-	}
-	if (!half) {
-		*reason = XDNAT_PASS_NO_RULE;
-		return !is_known && !rule;
-	}
-	half_count(half, pkt.bytes);
-	*out_ifindex = to.out_ifindex;
-	return true;
+	if (!flow_find(&making->original, &stored) || stored.half->direction != XDNAT_REPLY)
+		return XDNAT_PASS_NO_RULE;
+	return forward_by_flow(ctx, &stored, making);
 }
 
 #endif

@@ -39,9 +39,9 @@ static __always_inline void half_copy(const struct xdnat_half *half, struct tran
 	__builtin_memcpy(to->eth, half->eth, sizeof(to->eth));
 }
 
-static __always_inline void half_count(struct xdnat_half *half, __u32 bytes)
+static __always_inline void half_count(struct xdnat_half *half, __u32 packets, __u32 bytes)
 {
-	half->packets++;
+	half->packets += packets;
 	half->bytes += bytes;
 }
 
@@ -57,7 +57,8 @@ static __always_inline void half_set_ingress(struct xdnat_half *half, __u32 ifin
 static __always_inline void half_set_hop(struct xdnat_half *half, const struct hop *hop)
 {
 	half->out_ifindex = hop->ifindex;
-	half->mtu = hop->mtu;
+	half->mtu = hop->way == WAY_XDP ? hop->mtu : 0;
+	half->tc_mtu = hop->way == WAY_NEIGHBOUR ? 0 : hop->mtu;
 	half->eth[0] = hop->eth[0];
 	half->eth[1] = hop->eth[1];
 	half->eth[2] = hop->eth[2];
@@ -73,7 +74,7 @@ static __always_inline void half_set_rewrite(struct xdnat_half *half, const stru
 	half->ports = leaving->ports;
 }
 
-/* Writes the next hop if nobody else is at it. mtu 0: unknown. */
+/* Writes the next hop if nobody else is at it. */
 static __always_inline void half_store_hop(struct xdnat_half *half, const struct hop *hop)
 {
 	__u32 version = READ_ONCE(half->version);
@@ -91,7 +92,8 @@ static __always_inline bool half_load_hop(const struct xdnat_half *half, struct 
 	__u32 version = READ_ONCE(half->version);
 
 	hop->ifindex = READ_ONCE(half->out_ifindex);
-	hop->mtu = READ_ONCE(half->mtu);
+	hop->mtu = READ_ONCE(half->tc_mtu);
+	hop->way = READ_ONCE(half->mtu) ? WAY_XDP : WAY_TC;
 	hop->eth[0] = READ_ONCE(half->eth[0]);
 	hop->eth[1] = READ_ONCE(half->eth[1]);
 	hop->eth[2] = READ_ONCE(half->eth[2]);

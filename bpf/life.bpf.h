@@ -25,6 +25,15 @@ static __always_inline bool life_tick_is_over(__u32 until, __u32 now)
 	return (__s32)(now - until) >= 0;
 }
 
+/* True for the one packet that begins the half's next tick. */
+static __always_inline bool life_begin_tick(struct xdnat_half *half, __u32 now)
+{
+	__u32 until = READ_ONCE(half->until);
+
+	return life_tick_is_over(until, now) &&
+	       __sync_val_compare_and_swap(&half->until, until, now + tick_jiffies) == until;
+}
+
 /* Jiffies for which no packet has come, less a tick at the most. */
 static __always_inline __u32 life_idle(const struct xdnat_half *half, __u32 now)
 {
@@ -64,23 +73,39 @@ static __always_inline void life_clear(struct xdnat_half *half, __u32 bits)
 		__sync_fetch_and_and(&half->state, ~bits);
 }
 
+/* Puts the dead flow's reply half to rest. `until` is in place before it counts. */
+static __always_inline void life_rest(struct xdnat_half *reply)
+{
+	reply->until = life_now() + XDNAT_REST_TICKS * tick_jiffies;
+	__sync_lock_test_and_set(&reply->state, XDNAT_DEAD | XDNAT_RESTING);
+}
+
+/* Ends a rest. True for the one who does, and who deletes it then. */
+static __always_inline bool life_end_rest(struct xdnat_half *reply)
+{
+	__u32 state = READ_ONCE(reply->state);
+
+	return (state & XDNAT_RESTING) &&
+	       __sync_val_compare_and_swap(&reply->state, state, XDNAT_DEAD) == state;
+}
+
 /* The target answers. The original half is marked first. */
-static __always_inline void life_answer(const struct packet *pkt, struct xdnat_half *half,
+static __always_inline void life_answer(const struct traits *traits, struct xdnat_half *half,
 					struct xdnat_half *original)
 {
-	__u32 bits = pkt->proto == IPPROTO_TCP ? XDNAT_ANSWERED : XDNAT_SETTLED;
+	__u32 bits = traits->is_tcp ? XDNAT_ANSWERED : XDNAT_SETTLED;
 
-	if (pkt->tcp_flags & TCP_RST) /* a refusal is no answer (RFC 7857 section 7) */
+	if (traits->tcp_flags & TCP_RST) /* a refusal is no answer (RFC 7857 section 7) */
 		return;
 	life_set(original, bits);
 	life_set(half, bits);
 }
 
 /* The target refuses: that does not keep a flow alive (RFC 7857 section 7). */
-static __always_inline bool life_is_refreshed(const struct packet *pkt,
+static __always_inline bool life_is_refreshed(const struct traits *traits,
 					      const struct xdnat_half *half)
 {
-	return half->direction == XDNAT_ORIGINAL || !(pkt->tcp_flags & TCP_RST);
+	return half->direction == XDNAT_ORIGINAL || !(traits->tcp_flags & TCP_RST);
 }
 
 /* A client starts over on the ports of an old connection. */
@@ -92,24 +117,24 @@ static __always_inline void life_restart(struct xdnat_half *half, struct xdnat_h
 
 /* What this packet means for the flow's state. FIN and RST only shorten its life,
  * data or a new SYN revives it (RFC 7857 section 2.2). */
-static __always_inline void life_advance(const struct packet *pkt, struct xdnat_half *half,
+static __always_inline void life_advance(const struct traits *traits, struct xdnat_half *half,
 					 struct xdnat_half *partner)
 {
 	if (half->direction == XDNAT_REPLY)
-		life_answer(pkt, half, partner);
-	if (pkt->proto != IPPROTO_TCP)
+		life_answer(traits, half, partner);
+	if (!traits->is_tcp)
 		return;
-	if (pkt->tcp_flags & (TCP_FIN | TCP_RST)) {
+	if (traits->tcp_flags & (TCP_FIN | TCP_RST)) {
 		life_set(half, XDNAT_CLOSING);
-	} else if (pkt->tcp_flags & TCP_SYN) {
+	} else if (traits->tcp_flags & TCP_SYN) {
 		if (half->direction == XDNAT_ORIGINAL)
 			life_restart(half, partner);
-	} else if (pkt->payload_bytes) {
+	} else if (traits->has_payload) {
 		life_clear(half, XDNAT_CLOSING);
 		life_clear(partner, XDNAT_CLOSING);
 	}
 	if (half->direction == XDNAT_ORIGINAL && READ_ONCE(half->state) & XDNAT_ANSWERED &&
-	    !(pkt->tcp_flags & (TCP_SYN | TCP_RST))) {
+	    !(traits->tcp_flags & (TCP_SYN | TCP_RST))) {
 		life_set(half, XDNAT_CONFIRMED);
 		life_set(partner, XDNAT_CONFIRMED);
 	}

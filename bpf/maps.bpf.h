@@ -30,6 +30,45 @@ struct {
 	__type(value, __u32);
 } xdnat_listeners SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, XDNAT_RANGES_MAX);
+	__type(key, struct xdnat_range);
+	__type(value, __u32);
+} xdnat_ranges SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, XDNAT_PREFIXES_MAX);
+	__type(key, struct xdnat_prefix);
+	__type(value, __u32);
+} xdnat_prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, XDNAT_RANGES_MAX);
+	__type(key, struct xdnat_target_port);
+	__type(value, __u32);
+} xdnat_target_ports SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 2 * XDNAT_RULES_MAX);
+	__type(key, __u32);
+	__type(value, struct xdnat_snat);
+} xdnat_snat SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, XDNAT_PORTS);
+	__type(key, __u32);
+	__type(value, struct xdnat_snat_port);
+} xdnat_snat_ports SEC(".maps");
+
 /* Twice, as specs: all rules and those that are to replace them. */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -53,6 +92,15 @@ struct {
 	__type(key, __u32);
 	__type(value, struct xdnat_interface);
 } xdnat_interfaces SEC(".maps");
+
+/* Tools only: the interfaces that have our filters. The kernel takes an entry out with
+ * its interface, and so tells in every network namespace whether that is gone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_DEVMAP_HASH);
+	__uint(max_entries, XDNAT_INTERFACES_MAX);
+	__type(key, __u32);
+	__type(value, __u32);
+} xdnat_devices SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -80,7 +128,7 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, XDNAT_REASON_MAX);
+	__uint(max_entries, XDNAT_HOOKS *XDNAT_REASON_MAX);
 	__type(key, __u32);
 	__type(value, struct xdnat_counter);
 } xdnat_stats SEC(".maps");
@@ -101,7 +149,7 @@ struct {
 
 /* Working memory for one packet: what would not fit on the 512 bytes of stack.
  * Per CPU, and XDP does not nest. */
-#define SCRATCH_BYTES 640
+#define SCRATCH_BYTES 896
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

@@ -44,17 +44,36 @@
  * went over the stack (6.1 does not know a byte that did). It does not know that
  * one of the two families' must be there: ask for the one that is used. */
 struct packet {
-	struct ethhdr *eth;
+	struct ethhdr *eth;  /* NULL: nobody asks whose MAC address it has */
 	struct iphdr *ip4;   /* NULL: IPv6 */
 	struct ipv6hdr *ip6; /* NULL: IPv4 */
 	struct tcphdr *tcp;  /* NULL: UDP */
 	struct udphdr *udp;  /* stands for TCP too */
 	__u16 bytes;	     /* from the IP header on, by that header's own word */
 	__u16 payload_bytes; /* behind the TCP header; UDP: not kept */
-	__u8 proto;	     /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 tcp_flags;	     /* 0 for UDP */
-	__u8 has_ports;	     /* the ports stand: it can be asked whose it is */
+	__u8 proto;	  /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 tcp_flags;	  /* 0 for UDP */
+	__u8 has_ports;	  /* the ports stand: it can be asked whose it is */
 	union xdnat_ports ports;
+};
+
+/*
+ * What decisions ask of a packet, without pointers into it. It lies in map memory: the
+ * verifier takes all that is read there for possible, and so goes through the decisions
+ * once, not once for every kind of packet.
+ */
+struct traits {
+	/* It may stand for several packets on the wire (GSO, GRO). Bytes are those from the
+	 * IP header on. */
+	__u32 all_bytes;
+	__u16 wire_packets;
+	__u16 wire_bytes; /* of the largest of them */
+	__u8 is_tcp;
+	__u8 tcp_flags;
+	__u8 has_payload;  /* of TCP */
+	__u8 is_bad_header; /* IPv4: its checksum is wrong */
+	__u8 is_to_us;	   /* by its MAC address, if it has one */
+	__u8 pad[3];
 };
 
 /* Addresses and ports in the family-blind form of the cold paths and of rules. */
@@ -62,10 +81,13 @@ struct tuple {
 	struct xdnat_addr src;
 	struct xdnat_addr dst;
 	union xdnat_ports ports;
-	__u8 proto;
-	__u8 is_v6;
-	__u8 pad[2];
+	__u32 proto;
+	__u32 is_v6;
 };
+_Static_assert(offsetof(struct tuple, is_v6) == sizeof(struct xdnat_key6) &&
+		       offsetof(struct tuple, dst) == offsetof(struct xdnat_key6, dst) &&
+		       offsetof(struct tuple, ports) == offsetof(struct xdnat_key6, ports),
+	       "a tuple begins as a key of IPv6");
 
 struct vlan_header {
 	__be16 tci;
@@ -119,7 +141,6 @@ static __always_inline void tuple_reverse(const struct tuple *tuple, struct tupl
 	reversed->ports.dport = tuple->ports.sport;
 	reversed->proto = tuple->proto;
 	reversed->is_v6 = tuple->is_v6;
-	reversed->pad[0] = reversed->pad[1] = 0;
 }
 
 /* l4_bytes: what the IP header leaves for the segment. */
@@ -187,8 +208,11 @@ static __always_inline __u32 length_host(__be16 length)
 	return bytes & 0xffff;
 }
 
-static __always_inline enum xdnat_reason
-packet_parse_ip4(struct iphdr *ip, void *end, struct packet *pkt, enum xdnat_reason flaw)
+/* room: bytes from the IP header on that the frame has; of an skb, some of them are
+ * behind end. So in all that follow. */
+static __always_inline enum xdnat_reason packet_parse_ip4(struct iphdr *ip, void *end, __u32 room,
+							  struct packet *pkt,
+							  enum xdnat_reason flaw)
 {
 	__u32 header_bytes, bytes;
 
@@ -196,7 +220,7 @@ packet_parse_ip4(struct iphdr *ip, void *end, struct packet *pkt, enum xdnat_rea
 		return XDNAT_PASS_MALFORMED;
 	header_bytes = ip->ihl * 4;
 	bytes = length_host(ip->tot_len);
-	if (header_bytes < sizeof(*ip) || bytes < header_bytes || (void *)ip + bytes > end)
+	if (header_bytes < sizeof(*ip) || bytes < header_bytes || bytes > room)
 		return XDNAT_PASS_MALFORMED;
 	if (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP)
 		return XDNAT_PASS_PROTOCOL;
@@ -257,15 +281,16 @@ static __noinline enum xdnat_reason packet_parse_extensions(struct packet *pkt, 
 	return packet_parse_l4((void *)ip + offset, end, pkt, pkt->bytes - offset, flaw);
 }
 
-static __always_inline enum xdnat_reason
-packet_parse_ip6(struct ipv6hdr *ip, void *end, struct packet *pkt, enum xdnat_reason flaw)
+static __always_inline enum xdnat_reason packet_parse_ip6(struct ipv6hdr *ip, void *end, __u32 room,
+							  struct packet *pkt,
+							  enum xdnat_reason flaw)
 {
 	__u32 bytes;
 
 	if ((void *)(ip + 1) > end || ip->version != 6)
 		return XDNAT_PASS_MALFORMED;
 	bytes = length_host(ip->payload_len) + sizeof(*ip);
-	if ((void *)ip + bytes > end || bytes > 0xffff)
+	if (bytes > room || bytes > 0xffff)
 		return XDNAT_PASS_MALFORMED;
 	pkt->ip6 = ip;
 	pkt->bytes = bytes;
@@ -317,12 +342,12 @@ static __always_inline enum xdnat_reason packet_parse(void *data, void *end, str
 	ethertype = *(const __be16 *)(data + offsetof(struct ethhdr, h_proto));
 	if (is_vlan(ethertype)) {
 		l3 = skip_priority_tags(l3, end, &ethertype);
-		flaw = XDNAT_DROP_PRIORITY_TAG;
+		flaw = XDNAT_HAND_ON_PRIORITY_TAG;
 	}
 	if (ethertype == bpf_htons(ETH_P_IP))
-		return packet_parse_ip4(l3, end, pkt, flaw);
+		return packet_parse_ip4(l3, end, end - l3, pkt, flaw);
 	if (ethertype == bpf_htons(ETH_P_IPV6))
-		return packet_parse_ip6(l3, end, pkt, flaw);
+		return packet_parse_ip6(l3, end, end - l3, pkt, flaw);
 	return is_vlan(ethertype) ? XDNAT_PASS_VLAN : XDNAT_PASS_NOT_IP;
 }
 

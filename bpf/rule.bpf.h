@@ -18,6 +18,22 @@ static __always_inline bool is_mapped(const struct xdnat_addr *addr)
 	return !addr->word[0] && !addr->word[1] && addr->word[2] == bpf_htonl(0xffff);
 }
 
+/* The id of the rule in whose range the listener's port is; 0: none, also where a rule excepts the
+ * port. */
+static __noinline __u32 rule_in_ranges(const struct xdnat_listener *listener)
+{
+	struct xdnat_range range = {
+		.prefix_bits = XDNAT_RANGE_BITS + 8 * sizeof(range.port),
+		.set = listener->set,
+		.proto = listener->proto,
+		.addr = listener->addr,
+		.port = listener->port,
+	};
+	const __u32 *id = bpf_map_lookup_elem(&xdnat_ranges, &range);
+
+	return id ? *id : 0;
+}
+
 /* The id of the listener's rule in the active set; 0: none. */
 static __always_inline __u32 rule_at(struct xdnat_listener *listener)
 {
@@ -28,7 +44,10 @@ static __always_inline __u32 rule_at(struct xdnat_listener *listener)
 		return 0;
 	listener->set = config->active_set;
 	id = bpf_map_lookup_elem(&xdnat_listeners, listener);
-	return id ? *id : 0;
+	if (id)
+		return *id;
+	/* Written before the set comes into force: it is of this set. */
+	return config->has_ranges >> (listener->set & 1) & 1 ? rule_in_ranges(listener) : 0;
 }
 
 /* The id of the rule whose listener is tuple's destination; 0: none. */
@@ -75,6 +94,14 @@ static __always_inline struct xdnat_rule *rule_get(__u32 id)
 	return rule && rule->id == id ? rule : NULL;
 }
 
+/* The port that the rule sends a packet for dport to. */
+static __always_inline __be16 rule_target_port(const struct xdnat_rule *rule, __be16 dport)
+{
+	if (rule->target_port)
+		return rule->target_port;
+	return bpf_htons((__u16)(bpf_ntohs(dport) + rule->port_offset_host));
+}
+
 static __always_inline bool is_martian4(__be32 ip4)
 {
 	const __u8 *octet = (const __u8 *)&ip4;
@@ -94,11 +121,14 @@ static __always_inline bool is_martian6(const struct xdnat_addr *addr)
 }
 
 /* No host on the far side can have this source (RFC 1812 section 5.3.7, RFC 6092
- * REC-1 to REC-3). Sources that a route shows to be false: forward_routes(). */
-static __always_inline bool is_bad_source(const struct tuple *tuple,
-					  const struct xdnat_addr *target)
+ * REC-1 to REC-3). Sources that a route shows to be false: forward_routes(). A target
+ * may be its own client, but not with its own address (RFC 4787 REQ-9). */
+static __always_inline bool is_bad_source(const struct tuple *tuple, const struct xdnat_rule *rule)
 {
-	if (!tuple->ports.sport || addr_is_same(&tuple->src, target))
+	if (!tuple->ports.sport)
+		return true;
+	if (addr_is_same(&tuple->src, &rule->target) &&
+	    !(rule->flags & (XDNAT_RULE_MASQUERADE | XDNAT_RULE_HAIRPIN)))
 		return true;
 	return tuple->is_v6 ? is_martian6(&tuple->src) : is_martian4(tuple->src.word[3]);
 }
@@ -119,9 +149,9 @@ static __always_inline bool pickup_is_allowed(void)
 
 /* A connection starts with a SYN; one whose state was lost goes on with an ACK
  * from the client (RFC 6092 REC-32: no window is known then, none is checked). */
-static __always_inline enum xdnat_reason rule_admit_tcp(const struct packet *pkt)
+static __always_inline enum xdnat_reason rule_admit_tcp(__u8 tcp_flags)
 {
-	__u8 kind = pkt->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
+	__u8 kind = tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN);
 
 	if (kind == TCP_SYN)
 		return XDNAT_FORWARDED;

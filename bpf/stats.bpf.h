@@ -7,15 +7,16 @@
 
 #include "maps.bpf.h"
 
-/* Per CPU and XDP does not nest: no atomics. */
-static __always_inline void stats_count(enum xdnat_reason reason, __u64 frame_bytes)
+/* Per CPU, and our programs do not nest: no atomics. */
+static __always_inline void stats_count(__u32 hook, enum xdnat_reason reason, __u32 packets,
+					__u64 frame_bytes)
 {
-	__u32 key = reason;
+	__u32 key = hook * XDNAT_REASON_MAX + reason;
 	struct xdnat_counter *counter = bpf_map_lookup_elem(&xdnat_stats, &key);
 
 	if (!counter)
 		return;
-	counter->packets++;
+	counter->packets += packets;
 	counter->bytes += frame_bytes;
 }
 

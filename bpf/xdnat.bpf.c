@@ -2,41 +2,73 @@
 /*
  * The story of one packet, and the program by which tools end a flow.
  */
-#include "forward.bpf.h"
+#include "frame.bpf.h"
+#include "skb.bpf.h"
 #include "stats.bpf.h"
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* The one place where a reason becomes a verdict. */
-static __always_inline int verdict(const struct xdp_md *ctx, enum xdnat_reason reason,
-				   __u32 out_ifindex)
+/* The one place where a reason becomes XDP's verdict. */
+static __always_inline int frame_verdict(const struct xdp_md *ctx, enum xdnat_reason reason,
+					 __u32 out_ifindex)
 {
+	struct ethhdr *eth = (void *)(long)ctx->data;
+
 	if (reason >= XDNAT_FIRST_DROP)
 		return XDP_DROP;
-	if (reason >= XDNAT_FIRST_PASS)
+	if (reason >= XDNAT_FIRST_PASS) {
+		if (reason >= XDNAT_FIRST_HAND_ON &&
+		    (void *)(eth + 1) <= (void *)(long)ctx->data_end)
+			hand_on(eth->h_dest);
 		return XDP_PASS;
+	}
 	if (out_ifindex == ctx->ingress_ifindex)
 		return XDP_TX;
 	return bpf_redirect(out_ifindex, 0);
 }
 
 /* An established packet is forwarded at once; all else takes the slow path. */
-static __always_inline int handle_packet(struct xdp_md *ctx)
+static __always_inline int handle_frame(struct xdp_md *ctx)
 {
 	__u64 frame_bytes = ctx->data_end - ctx->data;
 	enum xdnat_reason reason;
 	__u32 out_ifindex = 0;
 
-	if (!forward_fast(ctx, &reason, &out_ifindex))
-		reason = forward_slow(ctx, &out_ifindex);
-	stats_count(reason, frame_bytes);
-	return verdict(ctx, reason, out_ifindex);
+	if (!frame_fast(ctx, &reason, &out_ifindex))
+		reason = frame_slow(ctx, &out_ifindex);
+	stats_count(XDNAT_HOOK_XDP, reason, 1, frame_bytes);
+	return frame_verdict(ctx, reason, out_ifindex);
 }
 
 SEC("xdp")
 int xdnat_xdp(struct xdp_md *ctx)
 {
-	return handle_packet(ctx);
+	return handle_frame(ctx);
+}
+
+/* Foreign packets go on to other people's filters. */
+static __always_inline int skb_verdict(const struct __sk_buff *skb, __u32 hook,
+				       enum xdnat_reason reason, int forwarded)
+{
+	stats_count(hook, reason, skb->gso_segs ?: 1, skb->wire_len);
+	if (reason >= XDNAT_FIRST_DROP)
+		return TC_ACT_SHOT;
+	return reason ? TC_ACT_UNSPEC : forwarded;
+}
+
+SEC("tc")
+int xdnat_ingress(struct __sk_buff *skb)
+{
+	int forwarded = TC_ACT_SHOT;
+	enum xdnat_reason reason = skb_ingress(skb, &forwarded);
+
+	return skb_verdict(skb, XDNAT_HOOK_INGRESS, reason, forwarded);
+}
+
+SEC("tc")
+int xdnat_egress(struct __sk_buff *skb)
+{
+	return skb_verdict(skb, XDNAT_HOOK_EGRESS, skb_egress(skb), TC_ACT_UNSPEC);
 }
 
 /* Tools: end this flow, if it has expired or by force. */

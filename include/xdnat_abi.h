@@ -9,7 +9,7 @@
 
 #include <linux/types.h>
 
-#define XDNAT_ABI 2
+#define XDNAT_ABI 3
 
 #define XDNAT_BPFFS    "/sys/fs/bpf"
 #define XDNAT_PIN_ROOT XDNAT_BPFFS "/xdnat"
@@ -17,6 +17,9 @@
 
 #define XDNAT_RULES_MAX	     65536
 #define XDNAT_LISTENERS_MAX  262144 /* both sets, unbound rules expanded */
+#define XDNAT_RANGES_MAX     1048576 /* both sets; 30 at most for a range of ports */
+#define XDNAT_PREFIXES_MAX   1048576 /* of all rules' source lists */
+#define XDNAT_PORTS	     65536
 #define XDNAT_INTERFACES_MAX 1024
 #define XDNAT_NEIGHBOURS_MAX 4096
 #define XDNAT_FLOWS_DEFAULT  262144 /* of each family */
@@ -38,6 +41,76 @@ struct xdnat_listener {
 };
 _Static_assert(sizeof(struct xdnat_listener) == 20, "xdnat_listener");
 
+/*
+ * Key of xdnat_ranges, a longest-prefix trie: ports that share their upper bits, asked
+ * when there is no xdnat_listener. The value is the rule id; 0: excepted, no rule's.
+ */
+struct xdnat_range {
+	__u32 prefix_bits; /* XDNAT_RANGE_BITS, and so many of port */
+	__u8 set;	   /* as in xdnat_listener */
+	__u8 proto;
+	__u8 pad[2];
+	struct xdnat_addr addr;
+	__be16 port; /* bits beyond the prefix are 0 */
+	__u8 pad2[2];
+};
+#define XDNAT_RANGE_BITS 160 /* all that stands before port */
+_Static_assert(sizeof(struct xdnat_range) == 28, "xdnat_range");
+_Static_assert(8 * (__builtin_offsetof(struct xdnat_range, port) - sizeof(__u32)) ==
+		       XDNAT_RANGE_BITS,
+	       "prefix_bits counts from behind itself");
+
+/* Key of xdnat_target_ports, a longest-prefix trie of what rules send to: a packet
+ * with such a source and no flow leaks (DESIGN.md section 2). The value is a __u32 of
+ * no meaning. Tools only write. */
+struct xdnat_target_port {
+	__u32 prefix_bits; /* XDNAT_TARGET_PORT_BITS, and so many of port */
+	__u8 proto;
+	__u8 pad[3];
+	struct xdnat_addr addr;
+	__be16 port;
+	__u8 pad2[2];
+};
+#define XDNAT_TARGET_PORT_BITS 160
+_Static_assert(sizeof(struct xdnat_target_port) == 28, "xdnat_target_port");
+_Static_assert(8 * (__builtin_offsetof(struct xdnat_target_port, port) - sizeof(__u32)) ==
+		       XDNAT_TARGET_PORT_BITS,
+	       "prefix_bits counts from behind itself");
+
+/*
+ * Key of xdnat_prefixes, a longest-prefix trie: the sources that rules allow and deny.
+ * A rule's lists have a number, and never change under it: when a rule says other
+ * sources, they are written under another number, and only then is it the rule's.
+ * XDNAT_LISTS, id of a rule, without an address: the value is the number of its lists
+ * while set is xdnat_config.active_set. The others, id of lists: a prefix of theirs;
+ * the value (__u32) has no meaning. XDNAT_LISTS with the number and an address of
+ * zeros, whole: they are there; before all others of theirs. Tools only write.
+ */
+enum { XDNAT_LISTS, XDNAT_ALLOWED, XDNAT_DENIED };
+struct xdnat_prefix {
+	__u32 prefix_bits; /* XDNAT_PREFIX_BITS, and so many of addr (IPv4: 96 and more) */
+	__u32 id;
+	__u8 list; /* XDNAT_LISTS, XDNAT_ALLOWED or XDNAT_DENIED */
+	__u8 set;  /* of XDNAT_LISTS; else 0 */
+	__u8 pad[2];
+	struct xdnat_addr addr; /* bits beyond the prefix are 0 */
+};
+#define XDNAT_PREFIX_BITS 64 /* all that stands before addr */
+#define XDNAT_ADDR_BITS	  128
+_Static_assert(sizeof(struct xdnat_prefix) == 28, "xdnat_prefix");
+_Static_assert(8 * (__builtin_offsetof(struct xdnat_prefix, addr) - sizeof(__u32)) ==
+		       XDNAT_PREFIX_BITS,
+	       "prefix_bits counts from behind itself");
+
+/* An entry of xdnat_snat_ports, an array of XDNAT_PORTS: the ports that masquerading
+ * may give out, in no order. Written by tools. */
+struct xdnat_snat_port {
+	__be16 port; /* the entry's, of the first xdnat_config.snat_ports entries */
+	__u8 is_free_to_use; /* whether the port of the entry's own number is among them */
+	__u8 pad;
+};
+_Static_assert(sizeof(struct xdnat_snat_port) == 4, "xdnat_snat_port");
+
 /* Directions of a flow, index of a rule's totals. */
 enum { XDNAT_ORIGINAL, XDNAT_REPLY, XDNAT_DIRECTIONS };
 
@@ -48,15 +121,33 @@ enum { XDNAT_ORIGINAL, XDNAT_REPLY, XDNAT_DIRECTIONS };
  */
 struct xdnat_rule {
 	struct xdnat_addr target;
-	__be16 target_port;
-	__u8 pad[2];
+	__be16 target_port;	/* 0: the packet's, plus ... */
+	__u16 port_offset_host; /* ... this, modulo 2^16 */
 	__u32 id; /* its key: the kernel recycles elements under their readers */
+	__u32 flags;
+	__u16 mss_host; /* largest that SYNs may announce; 0: any, XDNAT_MSS_AUTO */
+	__u8 pad[2];
 	__u64 flows_made;
 
 	__u64 ended_packets[XDNAT_DIRECTIONS]; /* of flows that have ended */
 	__u64 ended_bytes[XDNAT_DIRECTIONS];
 };
-_Static_assert(sizeof(struct xdnat_rule) == 64, "xdnat_rule");
+_Static_assert(sizeof(struct xdnat_rule) == 72, "xdnat_rule");
+#define XDNAT_MSS_AUTO 0xffff /* what the way out's MTU leaves */
+
+/* xdnat_rule.flags */
+#define XDNAT_RULE_LOCAL      0x01 /* the target is this host: target stays unused */
+#define XDNAT_RULE_MASQUERADE 0x02 /* the source becomes an address in xdnat_snat */
+#define XDNAT_RULE_HAIRPIN    0x04 /* the same for clients on the target's interface only */
+#define XDNAT_RULE_ALLOWS     0x08 /* it has XDNAT_ALLOWED prefixes: others are refused */
+#define XDNAT_RULE_DENIES     0x10 /* it has XDNAT_DENIED prefixes */
+
+/* Value of xdnat_snat, key rule id (__u32): where masqueraded packets say they come
+ * from. Written by tools, followed by the daemon; an update replaces it whole. */
+struct xdnat_snat {
+	struct xdnat_addr addr;
+};
+_Static_assert(sizeof(struct xdnat_snat) == 16, "xdnat_snat");
 
 /*
  * Value of xdnat_specs, key a number of its own (__u32, never reused while loaded):
@@ -94,14 +185,31 @@ struct xdnat_config {
 	__u32 next_id;	    /* of a rule or of a spec, from 1 */
 	__u32 generation;   /* raised with every change of the rules */
 	__u32 life_jiffies[XDNAT_LIFE_MAX];
+	__u32 has_ranges; /* bit 0, 1: of set 0, 1; clear: xdnat_ranges need not be asked */
+	__u32 snat_ports; /* entries of xdnat_snat_ports that count */
+	__u16 snat_first_host; /* the range that they are of; both 0: the default one */
+	__u16 snat_last_host;
+	__u32 seed; /* of the order in which ports are given out; random, never changes */
 	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace it was loaded in */
 };
-_Static_assert(sizeof(struct xdnat_config) == 56, "xdnat_config");
+_Static_assert(sizeof(struct xdnat_config) == 72, "xdnat_config");
 
-enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC };
+/* What stands in front of tc, which is on every interface. */
+enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC, XDNAT_MODE_TC };
 /* xdnat_interface.flags */
 #define XDNAT_RESTORE_RXVLAN 0x01 /* unload switches rx VLAN offload on again */
 #define XDNAT_SHARED	     0x02 /* in libxdp's dispatcher, beside others' programs */
+#define XDNAT_NO_ETHERNET    0x04 /* frames begin with the IP header (tun, WireGuard) */
+#define XDNAT_XDP_OUT	     0x08 /* XDP, in the modes of this instance, can send to it */
+#define XDNAT_TARGET_SIDE    0x10 /* not loaded by anybody: a target's route leads there */
+#define XDNAT_OWN_CLSACT     0x20 /* unload removes the clsact qdisc, if nobody uses it */
+#define XDNAT_AUTO	     0x40 /* its mode was chosen by load */
+#define XDNAT_LISTENS	     0x80 /* a listener's address is on it: the leak guard watches */
+
+/* Our tc filters. Low: others' filters may end a packet's way through them (redirect it
+ * to an ifb, say), and ours leave them all that is not for a rule. */
+#define XDNAT_TC_PRIORITY 7
+#define XDNAT_TC_HANDLE	  0xdba7
 
 /* Value of xdnat_interfaces, key ifindex (__u32): the loaded interfaces. Written
  * by tools, the address followed by the daemon. */
@@ -158,7 +266,12 @@ _Static_assert(sizeof(struct xdnat_key6) == 40, "xdnat_key6");
 #define XDNAT_CONFIRMED 0x02 /* UDP: answered; TCP: the client went on after the answer */
 #define XDNAT_CLOSING	0x04 /* a FIN or RST passed and no data since */
 #define XDNAT_DEAD	0x08 /* being freed: translates nothing any more */
+#define XDNAT_RESTING	0x10 /* with XDNAT_DEAD, a reply half: its claim rests */
 #define XDNAT_SETTLED	(XDNAT_ANSWERED | XDNAT_CONFIRMED)
+
+/* For so long after the end of an answered masquerade flow nobody else is given its
+ * port: what the target still sends reaches no other client (RFC 6888 REQ-8: 120 s). */
+#define XDNAT_REST_TICKS 120
 
 /* The lifetime of a flow: an index of life_jiffies. state: of both halves together
  * (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 7857 section 2.1). */
@@ -179,15 +292,15 @@ static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
 struct xdnat_half {
 	__u32 version;	  /* even; odd while out_ifindex, mtu and eth are written */
 	__u32 state;	  /* beside version: both are compared at once */
-	__u32 until;	  /* jiffies: when the tick of the last packet ends */
+	__u32 until;	  /* jiffies: when the tick of the last packet, or the rest, ends */
 	__u32 in_ifindex; /* where the last packet came in, and ... */
 	__u8 in_mac[6];	  /* ... that interface's address */
 	__sum16 l3_delta; /* RFC 1624 deltas: IPv4 header with TTL - 1 */
 	__sum16 l4_delta; /* addresses and ports: TCP and UDP */
-	__u16 pad2;
+	__u16 tc_mtu;	  /* as mtu, for tc: set also where XDP cannot send; 0: unknown */
 	union xdnat_ports ports; /* what the packet leaves with */
 	__u32 out_ifindex;	 /* where the route led when it was last looked up */
-	__u16 mtu;		 /* of the way out, from the IP header on; 0: next hop unknown */
+	__u16 mtu;		 /* of the way out, from the IP header on; 0: not for XDP */
 	__u8 direction;		 /* XDNAT_ORIGINAL or XDNAT_REPLY */
 	__u8 pad;
 	__be32 eth[3]; /* both MACs, destination first, as they stand in the frame */
@@ -233,15 +346,19 @@ struct xdnat_clock {
 };
 _Static_assert(sizeof(struct xdnat_clock) == 16, "xdnat_clock");
 
-/* Context of the syscall program xdnat_flow_end, which frees a flow that has
- * expired or (force) any. */
+/* Context of the syscall program xdnat_flow_end, which frees a flow: one that has
+ * expired, any, or any with its port, that nothing rests. */
+enum { XDNAT_END_EXPIRED, XDNAT_END_ANY, XDNAT_END_WHOLLY };
 struct xdnat_flow_end {
 	struct xdnat_key6 key; /* of either half; IPv4 in the first word of src and dst */
 	__u32 is_v6;
-	__u32 force;
+	__u32 force; /* XDNAT_END_... */
 	__u32 ended; /* out: 1 if the flow is gone */
 };
 _Static_assert(sizeof(struct xdnat_flow_end) == 52, "xdnat_flow_end");
+
+/* Where a packet was seen; xdnat_stats counts each apart. */
+enum { XDNAT_HOOK_XDP, XDNAT_HOOK_INGRESS, XDNAT_HOOK_EGRESS, XDNAT_HOOKS };
 
 /* What became of a packet. XDNAT_FORWARDED is also "no objection, go on". */
 enum xdnat_reason {
@@ -254,10 +371,14 @@ enum xdnat_reason {
 	XDNAT_PASS_MALFORMED,
 	XDNAT_PASS_OTHER_MAC,
 	XDNAT_PASS_NO_RULE,
+	/* Ours, handed on by XDP to tc, untouched but for the MAC address that keeps the
+	 * host from answering if tc is not there. */
+	XDNAT_HAND_ON_NEIGHBOUR,
+	XDNAT_HAND_ON_WAY_OUT,
+	XDNAT_HAND_ON_PRIORITY_TAG,
 	/* Ours, and dropped. */
 	XDNAT_DROP_HEADER_CHECKSUM,
 	XDNAT_DROP_MALFORMED,
-	XDNAT_DROP_PRIORITY_TAG,
 	XDNAT_DROP_IP_OPTIONS,
 	XDNAT_DROP_EXT_HEADERS,
 	XDNAT_DROP_FRAGMENT,
@@ -269,19 +390,23 @@ enum xdnat_reason {
 	XDNAT_DROP_PICKUP_RATE,
 	XDNAT_DROP_NO_ROUTE,
 	XDNAT_DROP_FORWARDING_OFF,
-	XDNAT_DROP_NO_NEIGHBOUR,
 	XDNAT_DROP_NOT_LOADED,
 	XDNAT_DROP_WRONG_INTERFACE,
 	XDNAT_DROP_TUPLE_TAKEN,
 	XDNAT_DROP_TABLE_FULL,
+	XDNAT_DROP_NO_PORT,
+	XDNAT_DROP_NO_SOURCE,
+	XDNAT_DROP_LEAK,
 	XDNAT_DROP_EXPIRED,
 	XDNAT_DROP_BUSY,
 	XDNAT_REASON_MAX,
 	XDNAT_FIRST_PASS = XDNAT_PASS_NOT_IP,
+	XDNAT_FIRST_HAND_ON = XDNAT_HAND_ON_NEIGHBOUR,
 	XDNAT_FIRST_DROP = XDNAT_DROP_HEADER_CHECKSUM,
 };
 
-/* Value of the per-CPU array xdnat_stats, key a reason. Written by the datapath. */
+/* Value of the per-CPU array xdnat_stats, key hook * XDNAT_REASON_MAX + reason. Written
+ * by the datapath. */
 struct xdnat_counter {
 	__u64 packets;
 	__u64 bytes; /* whole frames */

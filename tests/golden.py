@@ -45,7 +45,8 @@ def conversation(family, proto):
     request_out = translate(request, dmac=TARGET_MAC, smac=ROUTER_IN, dst=target,
                             dport=TARGET_PORT)
     answer_out = translate(answer, dmac=CLIENT_MAC, smac=ROUTER_OUT, src=listener, sport=PORT)
-    built = [one.build() for one in (request, request_out, answer, answer_out)]
+    of_kernel = answer.with_(src=listener, sport=PORT)
+    built = [one.build() for one in (request, request_out, answer, answer_out, of_kernel)]
     l4 = (54 if is_v6 else 34) + (16 if proto == TCP else 6)
     l3_delta = 0 if is_v6 else delta(built[0], built[1], 24)
     return """\t{

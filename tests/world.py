@@ -23,13 +23,14 @@ PREFIX = "xdt"
 CLONE_NEWNET = 0x40000000
 NOT_LOADED = 3
 LONG = os.environ.get("XDNAT_LONG") == "1"
+SLOW = float(os.environ.get("XDNAT_SLOW", 1))  # times as slow as a machine: an emulated one
 environment = {k: v for k, v in os.environ.items() if not k.startswith("XDNAT_")}
 environment["PATH"] = environment.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 
 
 def run(*command, check=True, timeout=60, stdin=None):
     """Runs a command to its end: CompletedProcess with text."""
-    done = subprocess.run([str(word) for word in command], text=True, timeout=timeout,
+    done = subprocess.run([str(word) for word in command], text=True, timeout=timeout * SLOW,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
                           **({"stdin": subprocess.DEVNULL} if stdin is None
                              else {"input": stdin}))
@@ -41,6 +42,7 @@ def run(*command, check=True, timeout=60, stdin=None):
 
 def wait(condition, what, seconds=20, step=0.02):
     """Waits until condition() is true and returns its value."""
+    seconds *= SLOW
     deadline = time.monotonic() + seconds
     while True:
         value = condition()
@@ -174,9 +176,9 @@ class Xdnat:
         return any(one["attached"] for one in self.rows(device))
 
     def forwarded(self):
-        """Packets that were counted as forwarded."""
-        return next(row["packets"] for row in self.json("stats")["reasons"]
-                    if row["reason"] == "forwarded")
+        """Packets that were counted as forwarded, at whichever hook."""
+        return sum(row["packets"] for row in self.json("stats")["reasons"]
+                   if row["reason"] == "forwarded")
 
     def destroy(self):
         """Whatever state it is in: gone."""

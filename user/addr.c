@@ -84,6 +84,58 @@ struct xdnat_addr addr_from_v6(const void *v6)
 	return addr;
 }
 
+/* Sets the bits behind the prefix to 0. */
+static void prefix_trim(struct addr_prefix *prefix)
+{
+	uint8_t *bytes = (uint8_t *)prefix->addr.word;
+
+	for (unsigned int bit = prefix->bits; bit < XDNAT_ADDR_BITS; bit++)
+		bytes[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+}
+
+int prefix_parse(const char *text, struct addr_prefix *prefix)
+{
+	char addr_text[ADDR_TEXT_BYTES], repair[PREFIX_TEXT_BYTES];
+	size_t length = strcspn(text, "/");
+	bool has_bits = text[length];
+	struct addr_prefix parsed = {};
+	struct xdnat_addr addr;
+	uint64_t bits;
+	int family_bits, err;
+
+	if (length >= ADDR_TEXT_BYTES)
+		return fail_address(text);
+	memcpy(addr_text, text, length);
+	addr_text[length] = '\0';
+	err = addr_parse(addr_text, &addr);
+	if (err)
+		return err;
+	family_bits = addr_is_v4(&addr) ? 32 : XDNAT_ADDR_BITS;
+	bits = family_bits;
+	err = has_bits ? number_parse(text + length + 1, "prefix length", 0, family_bits, &bits)
+		       : 0;
+	if (err)
+		return fail_while(err, "%s", text);
+	parsed.addr = addr;
+	parsed.bits = XDNAT_ADDR_BITS - family_bits + bits;
+	prefix_trim(&parsed);
+	if (!addr_equal(&parsed.addr, &addr))
+		return fail(-EINVAL, "%s has bits behind its prefix: type %s, or %s for that one",
+			    text, prefix_format(&parsed, repair), addr_text);
+	*prefix = parsed;
+	return 0;
+}
+
+char *prefix_format(const struct addr_prefix *prefix, char *text)
+{
+	int before = addr_is_v4(&prefix->addr) ? XDNAT_ADDR_BITS - 32 : 0;
+	size_t length = strlen(addr_format(&prefix->addr, false, text));
+
+	if (prefix->bits < XDNAT_ADDR_BITS)
+		snprintf(text + length, PREFIX_TEXT_BYTES - length, "/%d", prefix->bits - before);
+	return text;
+}
+
 int port_parse(const char *text, uint16_t *port_host)
 {
 	uint64_t number;

@@ -24,6 +24,18 @@ bool addr_equal(const struct xdnat_addr *left, const struct xdnat_addr *right);
 struct xdnat_addr addr_from_v4(__be32 v4);
 struct xdnat_addr addr_from_v6(const void *v6); /* 16 bytes */
 
+/* The addresses whose first bits (IPv4: counted from the mapped form's, 96 and more)
+ * are addr's, whose other bits are 0. */
+struct addr_prefix {
+	struct xdnat_addr addr;
+	uint8_t bits;
+};
+#define PREFIX_TEXT_BYTES (ADDR_TEXT_BYTES + 4)
+/* "10.0.0.0/8", "2001:db8::/32", or an address alone. 0, or -EINVAL with fail(). */
+int prefix_parse(const char *text, struct addr_prefix *prefix);
+/* Writes at most PREFIX_TEXT_BYTES; a whole address without its length. Returns text. */
+char *prefix_format(const struct addr_prefix *prefix, char *text);
+
 /* 1..65535, decimal digits only. 0, or -EINVAL with fail() quoting the text. */
 int port_parse(const char *text, uint16_t *port_host);
 /* A whole decimal number within low..high; `what` names it in the message. */

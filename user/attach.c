@@ -10,14 +10,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attach_own.h"
 #include "attach_shared.h"
 #include "fail.h"
 #include "pins.h"
 
-/* Ours in dispatchers, and the pins with the links. */
+/* Ours in dispatchers, filters, and the pins with the links. */
 static void remove_all(const char *dir)
 {
 	attach_shared_remove_all(dir);
+	attach_tc_remove_all(dir);
 	pins_remove(dir);
 }
 
@@ -75,16 +77,12 @@ static int fail_attach(int err, const struct netlink_link *link, uint8_t mode)
 	if (!if_indextoname(link->ifindex, present))
 		return fail(-ENODEV, "%s has just gone", name);
 	if (mode == XDNAT_MODE_NATIVE && (err == -EOPNOTSUPP || err == -ENODEV))
-		return fail(
-			-EOPNOTSUPP,
-			"the driver of %s has no native XDP; type: xdnat load %s --mode generic",
-			name, name);
+		return fail(-EOPNOTSUPP, "the driver of %s has no native XDP", name);
 	if (mode == XDNAT_MODE_NATIVE && (err == -EINVAL || err == -ERANGE || err == -ENOSPC))
 		return fail(-EOPNOTSUPP,
 			    "the driver of %s refuses native XDP (%s): often the MTU (%u) is too "
-			    "large for it, or it has too few queues, or LRO is on; change that or "
-			    "type: xdnat load %s --mode generic",
-			    name, strerror(-err), link->mtu, name);
+			    "large for it, or it has too few queues, or LRO is on",
+			    name, strerror(-err), link->mtu);
 	if (err == -EBUSY || err == -EEXIST)
 		return fail(-EBUSY,
 			    "another XDP program is on %s; to look at it: bpftool net show dev %s",
@@ -92,8 +90,38 @@ static int fail_attach(int err, const struct netlink_link *link, uint8_t mode)
 	return fail_kernel(err, "cannot attach to %s", name);
 }
 
-int attach_interface(const struct instance *instance, struct store *store,
-		     const struct netlink_link *link, const struct xdnat_interface *how)
+/* The descriptor of our link if it is attached to ifindex, with what the kernel says
+ * of it, else -errno. */
+static int open_link(const struct instance *instance, uint32_t ifindex, struct bpf_link_info *info)
+{
+	uint32_t length = sizeof(*info);
+	char path[PATH_MAX];
+	int fd, err;
+
+	pins_link_path(instance, ifindex, path);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return fd;
+	err = bpf_obj_get_info_by_fd(fd, info, &length);
+	if (!err && info->xdp.ifindex == ifindex)
+		return fd;
+	close(fd);
+	return err ? err : -ENOLINK;
+}
+
+static bool is_xdp_attached(const struct instance *instance, uint32_t ifindex)
+{
+	struct bpf_link_info info = {};
+	int fd = open_link(instance, ifindex, &info);
+
+	if (fd < 0)
+		return attach_shared_is_attached(instance, ifindex);
+	close(fd);
+	return true;
+}
+
+static int attach_xdp(const struct instance *instance, struct store *store,
+		      const struct netlink_link *link, const struct xdnat_interface *how)
 {
 	LIBBPF_OPTS(bpf_link_create_opts, opts,
 		    .flags = how->mode == XDNAT_MODE_GENERIC ? XDP_FLAGS_SKB_MODE
@@ -123,7 +151,17 @@ int attach_interface(const struct instance *instance, struct store *store,
 	return err;
 }
 
-int attach_detach(const struct instance *instance, uint32_t ifindex)
+int attach_interface(const struct instance *instance, struct store *store,
+		     const struct netlink_link *link, const struct xdnat_interface *how)
+{
+	int err = attach_tc_add(instance, store, link);
+
+	if (err || how->mode == XDNAT_MODE_TC || is_xdp_attached(instance, link->ifindex))
+		return err;
+	return attach_xdp(instance, store, link, how);
+}
+
+int attach_detach_xdp(const struct instance *instance, uint32_t ifindex)
 {
 	char path[PATH_MAX];
 	int err;
@@ -133,43 +171,41 @@ int attach_detach(const struct instance *instance, uint32_t ifindex)
 	return err ? err : attach_shared_remove(instance, ifindex);
 }
 
-/* The descriptor of our link if it is attached to ifindex, with what the kernel says
- * of it, else -errno. */
-static int open_link(const struct instance *instance, uint32_t ifindex, struct bpf_link_info *info)
+/* In the instance's network namespace, which is not the caller's. */
+static bool is_elsewhere(const struct instance *instance, uint32_t ifindex)
 {
-	uint32_t length = sizeof(*info);
-	char path[PATH_MAX];
-	int fd, err;
+	struct store *store;
+	bool is;
 
-	pins_link_path(instance, ifindex, path);
-	fd = bpf_obj_get(path);
-	if (fd < 0)
-		return fd;
-	err = bpf_obj_get_info_by_fd(fd, info, &length);
-	if (!err && info->xdp.ifindex == ifindex)
-		return fd;
-	close(fd);
-	return err ? err : -ENOLINK;
+	if (store_open_remains(instance, &store))
+		return false;
+	is = store_need_netns(store) && store_device_is_there(store, ifindex);
+	store_close(store);
+	return is;
 }
 
-bool attach_is_attached(const struct instance *instance, uint32_t ifindex)
+bool attach_is_attached(const struct instance *instance, const struct store_interface *row)
 {
-	struct bpf_link_info info = {};
-	int fd = open_link(instance, ifindex, &info);
+	bool is_tc_alone = row->interface.mode == XDNAT_MODE_TC;
 
-	if (fd < 0)
-		return attach_shared_is_attached(instance, ifindex);
-	close(fd);
-	return true;
+	if (!is_tc_alone && !is_xdp_attached(instance, row->ifindex))
+		return false;
+	if (attach_tc_is_attached(instance, row->ifindex))
+		return true;
+	return is_elsewhere(instance, row->ifindex);
 }
 
-int attach_replace(const struct instance *instance, uint32_t ifindex, int program, int *before)
+bool attach_is_any_attached(const struct instance *instance, uint32_t ifindex)
+{
+	return is_xdp_attached(instance, ifindex) || attach_tc_is_any_attached(instance, ifindex);
+}
+
+static int replace_xdp(const struct instance *instance, uint32_t ifindex, int program, int *before)
 {
 	LIBBPF_OPTS(bpf_link_update_opts, opts, .flags = BPF_F_REPLACE);
 	struct bpf_link_info info = {};
 	int fd = open_link(instance, ifindex, &info), err;
 
-	*before = -1;
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ENOLINK ? 0 : fd;
 	opts.old_prog_fd = bpf_prog_get_fd_by_id(info.prog_id);
@@ -181,4 +217,26 @@ int attach_replace(const struct instance *instance, uint32_t ifindex, int progra
 	else if ((int)opts.old_prog_fd >= 0)
 		close(opts.old_prog_fd);
 	return err == -ENOLINK ? 0 : err; /* its interface went meanwhile */
+}
+
+int attach_replace(const struct instance *instance, uint32_t ifindex,
+		   const struct attach_programs *programs, struct attach_programs *before)
+{
+	int err = 0;
+
+	*before = ATTACH_NO_PROGRAMS;
+	err = attach_tc_replace(instance, ifindex, programs->tc, before->tc);
+	if (!err && programs->xdp >= 0)
+		err = replace_xdp(instance, ifindex, programs->xdp, &before->xdp);
+	return err;
+}
+
+void attach_programs_close(struct attach_programs *programs)
+{
+	if (programs->xdp >= 0)
+		close(programs->xdp);
+	for (int i = 0; i < ATTACH_TC_HOOKS; i++)
+		if (programs->tc[i] >= 0)
+			close(programs->tc[i]);
+	*programs = ATTACH_NO_PROGRAMS;
 }

@@ -11,6 +11,7 @@
 #include <xdp/libxdp.h>
 #include <xdp/prog_dispatcher.h>
 
+#include "attach_own.h"
 #include "fail.h"
 #include "log.h"
 #include "program.h"
@@ -19,52 +20,6 @@
 /* Filters and counters (50 is libxdp's default, xdp-filter has 10) look first. */
 #define RUN_PRIORITY 90
 #define LIBXDP_PINS  XDNAT_BPFFS "/xdp"
-#define PROGRAM_MAPS 64 /* more than any XDP program that shares a map with us */
-
-/* What tells the instance's programs from others': two maps, as the pin of one may
- * have been removed by hand. */
-static const char *const own_map_names[] = {"xdnat_config", "xdnat_interfaces"};
-#define OWN_MAPS (sizeof(own_map_names) / sizeof(own_map_names[0]))
-
-struct own_maps {
-	uint32_t ids[OWN_MAPS]; /* 0: not there */
-};
-
-static struct own_maps read_own_maps(const char *pin_dir)
-{
-	struct own_maps maps = {};
-
-	for (size_t i = 0; i < OWN_MAPS; i++) {
-		struct bpf_map_info info = {};
-		uint32_t length = sizeof(info);
-		char path[PATH_MAX];
-		int fd;
-
-		snprintf(path, sizeof(path), "%s/%s", pin_dir, own_map_names[i]);
-		fd = bpf_obj_get(path);
-		if (fd < 0)
-			continue;
-		if (!bpf_obj_get_info_by_fd(fd, &info, &length))
-			maps.ids[i] = info.id;
-		close(fd);
-	}
-	return maps;
-}
-
-static bool is_own(const struct own_maps *maps, int program)
-{
-	uint32_t ids[PROGRAM_MAPS];
-	struct bpf_prog_info info = {.nr_map_ids = PROGRAM_MAPS, .map_ids = (uintptr_t)ids};
-	uint32_t length = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(program, &info, &length))
-		return false;
-	for (uint32_t i = 0; i < info.nr_map_ids && i < PROGRAM_MAPS; i++)
-		for (size_t j = 0; j < OWN_MAPS; j++)
-			if (ids[i] && ids[i] == maps->ids[j])
-				return true;
-	return false;
-}
 
 /* What runs on an interface, and which of it is ours. */
 struct running {
@@ -74,7 +29,7 @@ struct running {
 	bool is_alone; /* there is no dispatcher: own is what libxdp fell back to */
 };
 
-static struct running find_running(const struct own_maps *maps, uint32_t ifindex)
+static struct running find_running(const struct attach_own *maps, uint32_t ifindex)
 {
 	struct running running = {.all = xdp_multiprog__get_from_ifindex(ifindex)};
 	struct xdp_program *program = NULL;
@@ -86,13 +41,13 @@ static struct running find_running(const struct own_maps *maps, uint32_t ifindex
 	running.is_alone = xdp_multiprog__is_legacy(running.all);
 	if (running.is_alone) {
 		program = xdp_multiprog__main_prog(running.all);
-		if (program && is_own(maps, xdp_program__fd(program)))
+		if (program && attach_own_has(maps, xdp_program__fd(program)))
 			running.own[running.count++] = program;
 		return running;
 	}
 	while ((program = xdp_multiprog__next_prog(program, running.all)))
 		if (running.count < MAX_DISPATCHER_ACTIONS &&
-		    is_own(maps, xdp_program__fd(program)))
+		    attach_own_has(maps, xdp_program__fd(program)))
 			running.own[running.count++] = program;
 	return running;
 }
@@ -111,7 +66,7 @@ static int detach_running(const struct running *running, uint32_t ifindex, uint3
 }
 
 /* The pins of our programs in one dispatcher's directory; returns if there are any. */
-static bool look_at_pins(const char *directory, const struct own_maps *maps, bool remove)
+static bool look_at_pins(const char *directory, const struct attach_own *maps, bool remove)
 {
 	bool found = false;
 
@@ -122,7 +77,7 @@ static bool look_at_pins(const char *directory, const struct own_maps *maps, boo
 
 		snprintf(path, sizeof(path), "%s/prog%d-prog", directory, i);
 		fd = bpf_obj_get(path);
-		own = fd >= 0 && is_own(maps, fd);
+		own = fd >= 0 && attach_own_has(maps, fd);
 		if (fd >= 0)
 			close(fd);
 		if (own && remove) {
@@ -139,8 +94,8 @@ static bool look_at_pins(const char *directory, const struct own_maps *maps, boo
 
 /* Dispatchers that have ours pinned, running or not, of one interface or (0) of any.
  * Calls each() unless it is NULL; returns how many there are. */
-static size_t each_pinned(const struct own_maps *maps, uint32_t ifindex,
-			  void (*each)(const struct own_maps *maps, uint32_t ifindex,
+static size_t each_pinned(const struct attach_own *maps, uint32_t ifindex,
+			  void (*each)(const struct attach_own *maps, uint32_t ifindex,
 				       const char *directory))
 {
 	DIR *dispatchers = opendir(LIBXDP_PINS);
@@ -166,7 +121,7 @@ static size_t each_pinned(const struct own_maps *maps, uint32_t ifindex,
 	return found;
 }
 
-static int take_out(const struct own_maps *maps, uint32_t ifindex, uint32_t keep)
+static int take_out(const struct attach_own *maps, uint32_t ifindex, uint32_t keep)
 {
 	struct running running = find_running(maps, ifindex);
 	int err = running.count ? detach_running(&running, ifindex, keep) : 0;
@@ -175,7 +130,7 @@ static int take_out(const struct own_maps *maps, uint32_t ifindex, uint32_t keep
 	return err;
 }
 
-static void remove_pinned(const struct own_maps *maps, uint32_t ifindex, const char *directory)
+static void remove_pinned(const struct attach_own *maps, uint32_t ifindex, const char *directory)
 {
 	take_out(maps, ifindex, 0);
 	look_at_pins(directory, maps, true);
@@ -183,7 +138,7 @@ static void remove_pinned(const struct own_maps *maps, uint32_t ifindex, const c
 
 int attach_shared_remove(const struct instance *instance, uint32_t ifindex)
 {
-	struct own_maps maps = read_own_maps(instance->pin_dir);
+	struct attach_own maps = attach_own_read(instance->pin_dir);
 	int err = take_out(&maps, ifindex, 0);
 
 	/* Of an interface that is gone, or that "ip link set IFACE xdp off" cleared. */
@@ -194,32 +149,20 @@ int attach_shared_remove(const struct instance *instance, uint32_t ifindex)
 
 void attach_shared_remove_all(const char *pin_dir)
 {
-	struct own_maps maps = read_own_maps(pin_dir);
+	struct attach_own maps = attach_own_read(pin_dir);
 
 	each_pinned(&maps, 0, remove_pinned);
 }
 
-static bool is_home(const struct instance *instance)
-{
-	struct store *store;
-	bool is;
-
-	if (store_open_remains(instance, &store))
-		return true;
-	is = !store_need_netns(store);
-	store_close(store);
-	return is;
-}
-
 bool attach_shared_is_attached(const struct instance *instance, uint32_t ifindex)
 {
-	struct own_maps maps = read_own_maps(instance->pin_dir);
+	struct attach_own maps = attach_own_read(instance->pin_dir);
 	struct running running = find_running(&maps, ifindex);
 
 	xdp_multiprog__close(running.all);
 	if (running.count)
 		return !running.is_alone;
-	return each_pinned(&maps, ifindex, NULL) && !is_home(instance);
+	return each_pinned(&maps, ifindex, NULL) && !attach_own_is_home(instance);
 }
 
 /* libxdp loads it itself, as a replacement of a function of its dispatcher. */
@@ -237,6 +180,8 @@ static int open_program(const struct instance *instance, const struct store *sto
 		return err;
 	skeleton->rodata->tick_jiffies = config.tick_jiffies;
 	bpf_program__set_autoload(skeleton->progs.xdnat_flow_end, false);
+	bpf_program__set_autoload(skeleton->progs.xdnat_ingress, false);
+	bpf_program__set_autoload(skeleton->progs.xdnat_egress, false);
 	*program = xdp_program__create(&opts);
 	if (!*program)
 		return fail(-EOPNOTSUPP, "libxdp does not take the program: %s", strerror(errno));
@@ -356,7 +301,7 @@ static int add(const struct instance *instance, const struct store *store,
 int attach_shared_add(const struct instance *instance, const struct store *store,
 		      const struct netlink_link *link, uint8_t mode)
 {
-	struct own_maps maps = read_own_maps(instance->pin_dir);
+	struct attach_own maps = attach_own_read(instance->pin_dir);
 	bool had_pins = !access(LIBXDP_PINS, F_OK);
 	uint32_t id = 0;
 	int err;

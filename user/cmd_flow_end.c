@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * flow kill and flush. Ended is ended: the next packet is a new flow's, if its rule
- * is still there and it may begin one.
+ * is still there and it may begin one. What flush ends leaves nothing, not even ports
+ * that rest.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -45,7 +46,8 @@ static bool is_matching(const struct store_flow *flow, const void *context)
 static int kill_matching(const struct instance *instance, const struct store *store,
 			 const struct flow_filter *filter, uint64_t *ended)
 {
-	struct flow_choice matching = {.wants = is_matching, .context = filter, .force = true};
+	struct flow_choice matching = {
+		.wants = is_matching, .context = filter, .force = XDNAT_END_ANY};
 	int err;
 
 	err = interface_need_netns(instance, store);
@@ -107,7 +109,7 @@ static int ask(const struct store *store)
 
 int cmd_flow_flush(struct cmd_context *context, const char *const *words, size_t count)
 {
-	static const struct flow_choice all = {.wants = is_any, .force = true};
+	static const struct flow_choice all = {.wants = is_any, .force = XDNAT_END_WHOLLY};
 	struct store *store = NULL;
 	uint64_t ended;
 	int err;

@@ -17,7 +17,7 @@
 static const char grammar_text[] =
 	"A rule says where clients connect and where that goes, left to right:\n"
 	"\n"
-	"  [ADDRESS:]PORT:TARGET[:TARGET-PORT][/PROTOCOL] [KEY=VALUE...]\n"
+	"  [ADDRESS:]PORTS:TARGET[:TARGET-PORTS][/PROTOCOL] [KEY=VALUE...]\n"
 	"\n"
 	"  80:10.0.0.5                        port 80 of this host to 10.0.0.5, port 80\n"
 	"  8080:10.0.0.5:80                   port 8080 to port 80 of 10.0.0.5\n"
@@ -25,13 +25,41 @@ static const char grammar_text[] =
 	"  eth0:8080:10.0.0.5:80              at the addresses of eth0, as they change\n"
 	"  '*:8080:10.0.0.5:80'               at the addresses of all loaded interfaces\n"
 	"  53:10.0.0.6/udp                    UDP; without /udp a rule is for TCP\n"
+	"  53:10.0.0.6/tcp+udp                both, as one rule\n"
+	"  30000-30099:10.0.0.7/udp           a range of ports, to the same ports\n"
+	"  30000-30099:10.0.0.7:40000-40099   to as many others, the first to the first\n"
+	"  30000-30099:10.0.0.7:53/udp        all to one port\n"
+	"  '*:10.0.0.9/tcp+udp'               all ports that this host has no use for itself\n"
+	"  '*:10.0.0.9' except=443,8000-8010  all but these\n"
+	"  8080:local:80                      to port 80 of this host itself\n"
+	"  27015:192.0.2.20 mode=masquerade   the target sees this host, and answers it\n"
+	"  443:10.0.0.5 hairpin=on            also for clients in the target's network\n"
 	"  '[2001:db8::7]:443:[fd00::5]:8443' IPv6 stands in brackets (quote them)\n"
 	"\n"
 	"Without ADDRESS a rule holds for the loaded interfaces that have a default route,\n"
-	"or for all loaded ones if none has. Family follows the target.\n"
+	"or for all loaded ones if none has. Family follows the target; a local rule without\n"
+	"ADDRESS holds for IPv4 and IPv6.\n"
+	"\n"
+	"Where rules meet: those with ADDRESS first, then one port before a range before all\n"
+	"(*). Two of one kind that have a port in common are refused; except= leaves a port\n"
+	"to the other. From * also those ports are excepted on which this host listens, as\n"
+	"sockets come and go (seen within 5 seconds), unless another rule names them. Not\n"
+	"so the ports of connections that this host opens: where it does so from such an\n"
+	"address, leave it theirs, as a rule except=32768-60999 (sysctl\n"
+	"net.ipv4.ip_local_port_range).\n"
+	"\n"
+	"local: the address stays what it is, the port changes. Services that listen on\n"
+	"127.0.0.1 only are out of reach.\n"
 	"\n"
 	"Keys: name=WORD (else a rule is named by its listener: 203.0.113.7:8080/tcp),\n"
-	"comment='TEXT', enabled=no (kept, but as if it were not there).\n"
+	"comment='TEXT', enabled=no (kept, but as if it were not there), except=PORTS,\n"
+	"mode=masquerade, snat=ADDRESS, hairpin=on.\n"
+	"For allow= and deny= see also: xdnat help sources.\n"
+	"\n"
+	"  80:10.0.0.5 allow=192.0.2.0/24,198.51.100.7   only for clients from there\n"
+	"  80:10.0.0.5 deny=@/etc/xdnat/blocklist        not for those in the file\n"
+	"  443:10.0.0.5 mss=auto      TCP: segments fit the MTU of both ways (PPPoE, tunnels)\n"
+	"  443:10.0.0.5 mss=1360      or this size (IPv4 from 536, IPv6 from 1220)\n"
 	"\n"
 	"`rule add -` and `rule replace -` read such rules from standard input, one a line;\n"
 	"empty lines and lines that begin with # are left out. All of them come into force\n"
@@ -40,6 +68,24 @@ static const char grammar_text[] =
 	"\n"
 	"The target sees the client's own address, so the target's replies\n"
 	"must come back through this host: it is the target's gateway, or on the route.\n";
+
+static const char sources_text[] =
+	"allow= and deny= say whose new connections a rule takes. A client is admitted if\n"
+	"there is no allow=, or a prefix of it holds the client's address, and no prefix of\n"
+	"deny= does. To others it is as if the rule were not there: a less specific rule or\n"
+	"this host itself has their packets. Connections that exist go on until they end;\n"
+	"to end them at once: xdnat flow kill src=ADDR\n"
+	"\n"
+	"  allow=192.0.2.0/24,198.51.100.7   prefixes or addresses of the rule's family\n"
+	"  allow=@/etc/xdnat/office          those in a file, one a line; empty lines and\n"
+	"                                    what follows # are left out\n"
+	"\n"
+	"A file may hold many thousands; that makes no connection slower. It is read when\n"
+	"its rule is added, replaced or enabled. When it has changed, type:\n"
+	"  xdnat rule enable NAME\n"
+	"which puts the new list in force at one blow. `rule add` of a rule that is there\n"
+	"does not read it. If it cannot be read, or a line is wrong, nothing changes: the\n"
+	"rule keeps the list that is in force (exit code 6; file and line are named).\n";
 
 static const char filter_text[] =
 	"Words that must all hold; none: every flow.\n"
@@ -95,6 +141,7 @@ static const struct {
 } topics[] = {
 	{"grammar", "how a rule is written, by example", grammar_text},
 	{"exit", "exit codes", exit_text},
+	{"sources", "allow= and deny=, lists in files", sources_text},
 	{"filter", "how flows are chosen", filter_text},
 	{"json", "what --json prints", json_text},
 	{"files", "what is where", files_text},
@@ -124,7 +171,8 @@ static void print_overview(void)
 	const struct cmd *cmd;
 	size_t i;
 
-	printf("xdnat forwards TCP and UDP ports inside the kernel, on the network card (XDP).\n");
+	printf("xdnat forwards TCP and UDP ports inside the kernel, on the network card (XDP)\n"
+	       "or right behind it (tc).\n");
 	printf("\nCommands\n");
 	for (cmd = cmd_table; cmd->verb; cmd++)
 		print_line(cmd);
@@ -168,8 +216,9 @@ static int print_about(const char **words, size_t count)
 	}
 	err = cmd_find(words, &count, &cmd);
 	if (err)
-		return fail_while(err, "no help for '%s' (topics: grammar exit filter json files)",
-				  word);
+		return fail_while(
+			err, "no help for '%s' (topics: grammar sources exit filter json files)",
+			word);
 	print_command(cmd);
 	return 0;
 }

@@ -5,7 +5,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "attach.h"
@@ -16,14 +15,18 @@
 #include "interface.h"
 #include "listener.h"
 #include "log.h"
+#include "memory.h"
+#include "mode.h"
 #include "netlink.h"
 #include "nexthop.h"
 #include "preflight.h"
 #include "program.h"
+#include "snat.h"
+#include "snat_port.h"
+#include "target_side.h"
 #include "upgrade.h"
 
 #define FLOWS_MAX    16777216
-#define RAM_PER_FLOW 8192 /* a flow of each family takes a tenth of that */
 #define CONFIRM_MAX  86400
 
 static struct {
@@ -33,15 +36,16 @@ static struct {
 	uint64_t confirm_sec;
 	bool shared;
 	bool no_daemon;
-} options = {.mode = "auto"};
+} options;
 
 const struct opt cmd_load_options[] = {
 	{.name = "mode",
 	 .type = OPT_CHOICE,
 	 .value = "auto|native|generic|tc",
 	 .text = &options.mode,
-	 .help = "auto: native where the driver has it; generic: any Ethernet device, slower; "
-		 "tc: not in this version"},
+	 .help = "auto (default): native where the driver has it and packets come whole, else tc; "
+		 "native: XDP in the driver; generic: XDP after it, slower; tc: filters only, "
+		 "any device"},
 	{.name = "flows",
 	 .type = OPT_NUMBER,
 	 .value = "N",
@@ -69,7 +73,8 @@ const struct opt cmd_load_options[] = {
 	 .type = OPT_TEXT,
 	 .value = "A-B",
 	 .text = &options.snat_ports,
-	 .help = "not in this version"},
+	 .help = "masquerade from these ports (default 1024-65535 without those that this host "
+		 "uses itself)"},
 	{},
 };
 
@@ -81,36 +86,23 @@ struct loading {
 	size_t count;
 	size_t attached; /* the first ones of them */
 	json_t *changes; /* by cmd_load_note() */
-	uint8_t mode;
+	struct snat_range snat_ports;
 	bool is_new;	 /* this call made the instance */
 	bool is_watched; /* this call started what undoes it */
 	bool is_for_all; /* no interface was named */
 };
 
-static int check_options(const struct loading *loading)
+static int check_options(struct loading *loading)
 {
 	if (geteuid())
 		return fail(-EPERM, "load needs root (CAP_BPF and CAP_NET_ADMIN)");
-	if (!strcmp(options.mode, "tc"))
-		return fail(-EINVAL, "--mode tc is not in this version; type --mode native or "
-				     "--mode generic");
+	if (options.shared && options.mode && !strcmp(options.mode, "tc"))
+		return fail(-EUSAGE,
+			    "--shared is about XDP programs, and --mode tc has none; leave "
+			    "one of them away");
 	if (options.shared && loading->is_for_all)
 		return fail(-EUSAGE, "--shared is for interfaces that are loaded now; name them");
-	if (options.snat_ports)
-		return fail(-EINVAL, "--snat-ports is not in this version (there is no masquerade "
-				     "mode yet)");
-	return 0;
-}
-
-static uint32_t default_flows(void)
-{
-	struct sysinfo info;
-	uint64_t fits;
-
-	if (sysinfo(&info))
-		return XDNAT_FLOWS_DEFAULT;
-	fits = (uint64_t)info.totalram * info.mem_unit / RAM_PER_FLOW;
-	return fits < XDNAT_FLOWS_DEFAULT ? fits : XDNAT_FLOWS_DEFAULT;
+	return options.snat_ports ? snat_range_parse(options.snat_ports, &loading->snat_ports) : 0;
 }
 
 /* The named interfaces, each once; all that are loaded if none is named. */
@@ -125,11 +117,9 @@ static int find_links(struct loading *loading, const char *const *words, size_t 
 
 		if (err)
 			return err;
-		if (!link->has_ethernet || !strcmp(link->name, "lo"))
-			return fail(-EOPNOTSUPP,
-				    "%s has no Ethernet headers; this version attaches to Ethernet "
-				    "interfaces only",
-				    link->name);
+		if (!strcmp(link->name, "lo"))
+			return fail(-EOPNOTSUPP, "lo carries only what this host says to itself, "
+						 "which is not forwarded");
 		for (size_t j = 0; link && j < loading->count; j++)
 			if (loading->links[j].ifindex == link->ifindex)
 				link = NULL;
@@ -163,7 +153,7 @@ static int open_instance(struct loading *loading)
 			return instance_fail_not_loaded(loading->instance);
 		confirm_cancel(loading->instance); /* of one whose pins were removed by hand */
 		err = program_create(loading->instance,
-				     options.flows ? options.flows : default_flows());
+				     options.flows ? options.flows : memory_default_flows());
 		if (err)
 			return err;
 		loading->is_new = true;
@@ -172,20 +162,39 @@ static int open_instance(struct loading *loading)
 	return err ? err : check_kept(loading);
 }
 
-/* 1: already there as the options say, 0: not there. */
+/* From then on rules' source ports are of the range that was asked for. */
+static int set_snat_ports(const struct loading *loading)
+{
+	const struct snat_range *range = &loading->snat_ports;
+	int err;
+
+	if (!options.snat_ports)
+		return 0;
+	err = snat_range_check(range);
+	return err ? err
+		   : store_snat_range_write(loading->store, range->first_host, range->last_host);
+}
+
+/* 0 if auto is, or nothing. */
+static uint8_t asked_mode(void)
+{
+	return options.mode ? mode_of_name(options.mode) : 0;
+}
+
+/* 1: already there as the options say, 0: not there, or as a target's side only. */
 static int is_loaded_so(struct loading *loading, const struct netlink_link *link)
 {
 	struct store_interface row;
 	int err = interface_find(loading->store, link->ifindex, &row);
 	bool shared;
 
-	if (err || !attach_is_attached(loading->instance, link->ifindex))
+	if (err || row.interface.flags & XDNAT_TARGET_SIDE ||
+	    !attach_is_attached(loading->instance, &row))
 		return 0;
 	shared = row.interface.flags & XDNAT_SHARED;
-	if ((strcmp(options.mode, "auto") && row.interface.mode != loading->mode) ||
-	    (options.shared && !shared))
+	if ((asked_mode() && row.interface.mode != asked_mode()) || (options.shared && !shared))
 		return fail(-EEXIST, "%s is loaded in %s mode, %s; type first: xdnat unload %s",
-			    link->name, interface_mode_name(row.interface.mode),
+			    link->name, mode_name(row.interface.mode),
 			    shared ? "shared" : "not shared", link->name);
 	return 1;
 }
@@ -207,19 +216,34 @@ static int drop_loaded(struct loading *loading)
 	return 0;
 }
 
+/* What the options say; what they do not say stays as it was. */
+static struct interface_wish make_wish(const struct loading *loading,
+				       const struct netlink_link *link)
+{
+	struct interface_wish wish = {.mode = asked_mode(), .shared = options.shared};
+	struct store_interface row;
+
+	if (!options.mode && !interface_find(loading->store, link->ifindex, &row) &&
+	    !(row.interface.flags & (XDNAT_TARGET_SIDE | XDNAT_AUTO)))
+		wish.mode = row.interface.mode;
+	return wish;
+}
+
 static int attach_all(struct loading *loading)
 {
+	char why[INTERFACE_WHY_BYTES];
 	int err = 0;
 
 	while (!err && loading->attached < loading->count) {
 		const struct netlink_link *link = &loading->links[loading->attached];
+		struct interface_wish wish = make_wish(loading, link);
 
-		err = interface_load(loading->instance, loading->store, link, loading->mode,
-				     options.shared);
+		err = interface_load(loading->instance, loading->store, link, &wish, why);
 		if (err)
 			continue;
 		loading->attached++;
-		cmd_load_note(loading->changes, loading->store, link->ifindex, "loaded");
+		cmd_load_note(loading->changes, loading->store, link->ifindex,
+			      (struct cmd_load_change){"loaded", why});
 	}
 	return err;
 }
@@ -228,7 +252,8 @@ static void note_again(const struct netlink_link *link, uint8_t mode, void *cont
 {
 	struct loading *loading = context;
 
-	cmd_load_note(loading->changes, loading->store, link->ifindex, "reattached");
+	cmd_load_note(loading->changes, loading->store, link->ifindex,
+		      (struct cmd_load_change){.word = "reattached"});
 	preflight_warn(link, mode);
 }
 
@@ -240,7 +265,9 @@ static void note_upgrade(const struct store_interface *row, void *context)
 	for (size_t i = 0; i < loading->attached; i++)
 		if (loading->links[i].ifindex == row->ifindex)
 			return;
-	cmd_load_note(loading->changes, loading->store, row->ifindex, "upgraded");
+	if (!(row->interface.flags & XDNAT_TARGET_SIDE))
+		cmd_load_note(loading->changes, loading->store, row->ifindex,
+			      (struct cmd_load_change){.word = "upgraded"});
 }
 
 /* The instance was there before: its programs become those of this build. Last of
@@ -286,8 +313,12 @@ static int report(const struct cmd_context *context, const struct loading *loadi
 	};
 	int err = cmd_load_report(context, &done);
 
-	for (size_t i = 0; i < loading->count; i++)
-		preflight_warn(&loading->links[i], loading->mode);
+	for (size_t i = 0; i < loading->count; i++) {
+		struct store_interface row;
+
+		if (!interface_find(loading->store, loading->links[i].ifindex, &row))
+			preflight_warn(&loading->links[i], row.interface.mode);
+	}
 	if (options.confirm_sec && !loading->is_watched)
 		log_info("no interface was newly loaded, so nothing is pending: --confirm does "
 			 "not undo an upgrade");
@@ -316,6 +347,8 @@ static int load(struct loading *loading)
 	int err = open_instance(loading);
 
 	if (!err)
+		err = set_snat_ports(loading);
+	if (!err)
 		err = drop_loaded(loading);
 	if (!err)
 		err = watch(loading);
@@ -325,7 +358,10 @@ static int load(struct loading *loading)
 		err = upgrade(loading);
 	if (!err)
 		err = listener_sync(loading->store);
-	if (!err && nexthop_sync(loading->store))
+	if (!err)
+		err = snat_follow(loading->store);
+	if (!err &&
+	    (nexthop_sync(loading->store) || target_side_sync(loading->instance, loading->store)))
 		log_warning("%s", fail_text()); /* the daemon tries again */
 	if (!err && !options.no_daemon)
 		err = instance_start_daemon(loading->instance);
@@ -342,14 +378,11 @@ int cmd_load(struct cmd_context *context, const char *const *words, size_t count
 {
 	struct loading loading = {
 		.instance = &context->instance,
-		.mode = XDNAT_MODE_NATIVE,
 		.is_for_all = !count,
 		.changes = json_array(),
 	};
 	int lock = -1, err;
 
-	if (!strcmp(options.mode, "generic"))
-		loading.mode = XDNAT_MODE_GENERIC;
 	err = check_options(&loading);
 	if (!err)
 		err = find_links(&loading, words, count);

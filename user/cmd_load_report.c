@@ -6,18 +6,22 @@
 #include <string.h>
 
 #include "interface.h"
+#include "mode.h"
 #include "out.h"
 
-void cmd_load_note(json_t *changes, const struct store *store, uint32_t ifindex, const char *change)
+void cmd_load_note(json_t *changes, const struct store *store, uint32_t ifindex,
+		   struct cmd_load_change change)
 {
+	const char *why = change.why && *change.why ? change.why : NULL;
 	struct store_interface row;
 
 	if (interface_find(store, ifindex, &row))
 		return;
-	json_array_append_new(changes,
-			      json_pack("{s:s, s:s, s:b, s:s}", "name", row.interface.name, "mode",
-					interface_mode_name(row.interface.mode), "shared",
-					row.interface.flags & XDNAT_SHARED, "change", change));
+	json_array_append_new(
+		changes, json_pack("{s:s, s:s, s:b, s:s?, s:b, s:s}", "name", row.interface.name,
+				   "mode", mode_name(row.interface.mode), "auto",
+				   row.interface.flags & XDNAT_AUTO, "why", why, "shared",
+				   row.interface.flags & XDNAT_SHARED, "change", change.word));
 }
 
 static const char *change_text(const json_t *record)
@@ -34,9 +38,12 @@ static void print_changes(const struct cmd_load_done *done)
 
 	json_array_foreach(done->changes, i, record)
 	{
-		printf("%s: %s (%s%s)\n", json_string_value(json_object_get(record, "name")),
+		const char *why = json_string_value(json_object_get(record, "why"));
+
+		printf("%s: %s (%s%s%s%s)\n", json_string_value(json_object_get(record, "name")),
 		       change_text(record), json_string_value(json_object_get(record, "mode")),
-		       json_is_true(json_object_get(record, "shared")) ? ", shared" : "");
+		       json_is_true(json_object_get(record, "shared")) ? ", shared" : "",
+		       why ? ": " : "", why ?: "");
 	}
 	if (done->says_daemon)
 		printf("daemon running, pid %d\n", (int)done->daemon);

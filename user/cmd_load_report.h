@@ -18,10 +18,14 @@ struct cmd_load_done {
 	bool says_daemon;     /* people hear of the daemon */
 };
 
-/* Notes that an interface was "loaded", "upgraded" or "reattached"; nothing if it is
- * not in the store. */
+/* What became of an interface. */
+struct cmd_load_change {
+	const char *word; /* "loaded", "upgraded" or "reattached" */
+	const char *why;  /* it is in that mode; "" or NULL: that was asked for, or before */
+};
+/* Notes it; nothing if the interface is not in the store. */
 void cmd_load_note(json_t *changes, const struct store *store, uint32_t ifindex,
-		   const char *change);
+		   struct cmd_load_change change);
 /* Prints as the global options say. 0 or -errno with fail(). */
 int cmd_load_report(const struct cmd_context *context, const struct cmd_load_done *done);
 

@@ -143,17 +143,30 @@ out:
 	return err;
 }
 
-static json_t *listening_on(const struct problem_view *view, uint32_t rule)
+static void add_address(json_t *addresses, const struct xdnat_addr *addr)
 {
-	json_t *addresses = json_array();
 	char text[ADDR_TEXT_BYTES];
+	const json_t *other;
 	size_t i;
 
-	for (i = 0; i < view->listener_count; i++)
-		if (view->listeners[i].rule == rule)
-			json_array_append_new(addresses,
-					      json_string(addr_format(&view->listeners[i].key.addr,
-								      false, text)));
+	addr_format(addr, false, text);
+	json_array_foreach(addresses, i,
+			   other) if (strcmp(json_string_value(other), text) == 0) return;
+	json_array_append_new(addresses, json_string(text));
+}
+
+static json_t *listening_on(const struct problem_view *view, uint32_t rule)
+{
+	const struct listener_set *set = &view->set;
+	json_t *addresses = json_array();
+	size_t i;
+
+	for (i = 0; i < set->listener_count; i++)
+		if (set->listeners[i].rule == rule)
+			add_address(addresses, &set->listeners[i].key.addr);
+	for (i = 0; i < set->range_count; i++)
+		if (set->ranges[i].rule == rule)
+			add_address(addresses, &set->ranges[i].key.addr);
 	return addresses;
 }
 
@@ -162,6 +175,18 @@ static void print_direction(const char *name, uint64_t packets, uint64_t bytes)
 	char text[16];
 
 	printf("%-12s %" PRIu64 " packets, %s\n", name, packets, out_bytes(bytes, text));
+}
+
+static void print_except(const json_t *except)
+{
+	const json_t *ports;
+	size_t i;
+
+	if (!json_array_size(except))
+		return;
+	printf("%-12s ", "except");
+	json_array_foreach(except, i, ports) printf("%s%s", i ? "," : "", json_string_value(ports));
+	printf("\n");
 }
 
 static void print_rule(const json_t *record, const struct spec *spec,
@@ -177,6 +202,7 @@ static void print_rule(const json_t *record, const struct spec *spec,
 	printf("%-12s %s\n%-12s %s -> %s\n", "name", spec->name, "forwards", listener, target);
 	if (*spec->comment)
 		printf("%-12s %s\n", "comment", spec->comment);
+	print_except(json_object_get(record, "except"));
 	printf("%-12s", "listens on");
 	json_array_foreach(json_object_get(record, "addresses"), i, address)
 		printf(" %s", json_string_value(address));

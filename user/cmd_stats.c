@@ -12,18 +12,23 @@
 #include "rule_set.h"
 #include "store.h"
 
-static json_t *reason_records(const struct xdnat_counter *counters)
+static json_t *reason_record(uint32_t hook, enum xdnat_reason reason,
+			     const struct xdnat_counter *counter)
+{
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "hook", reason_hook(hook), "verdict",
+			 reason_verdict(reason), "reason", reason_name(reason), "packets",
+			 (json_int_t)counter->packets, "bytes", (json_int_t)counter->bytes, "help",
+			 reason_help(reason));
+}
+
+static json_t *reason_records(const struct store_counters *counters)
 {
 	json_t *records = json_array();
-	int reason;
 
-	for (reason = 0; reason < XDNAT_REASON_MAX; reason++)
-		json_array_append_new(
-			records,
-			json_pack("{s:s, s:s, s:I, s:I, s:s}", "verdict", reason_verdict(reason),
-				  "reason", reason_name(reason), "packets",
-				  (json_int_t)counters[reason].packets, "bytes",
-				  (json_int_t)counters[reason].bytes, "help", reason_help(reason)));
+	for (uint32_t hook = 0; hook < XDNAT_HOOKS; hook++)
+		for (int reason = 0; reason < XDNAT_REASON_MAX; reason++)
+			json_array_append_new(records, reason_record(hook, reason,
+								     &counters->at[hook][reason]));
 	return records;
 }
 
@@ -43,15 +48,15 @@ static json_t *rule_records(const struct rule_set *set)
 
 static int fill(json_t *document, const struct store *store, struct rule_set *set)
 {
-	struct xdnat_counter counters[XDNAT_REASON_MAX];
+	struct store_counters counters;
 	int err;
 
-	err = store_counters(store, counters);
+	err = store_counters(store, &counters);
 	if (!err)
 		err = rule_set_count(store, set);
 	if (err)
 		return err;
-	json_object_set_new(document, "reasons", reason_records(counters));
+	json_object_set_new(document, "reasons", reason_records(&counters));
 	json_object_set_new(document, "rules", rule_records(set));
 	return 0;
 }
@@ -68,6 +73,7 @@ static void scale_bytes(json_t *record, const char *key)
 static void print_reasons(const json_t *reasons)
 {
 	static const struct out_column columns[] = {
+		{.key = "hook", .title = "AT"},
 		{.key = "verdict", .title = "VERDICT"},
 		{.key = "reason", .title = "REASON"},
 		{.key = "packets", .title = "PACKETS", .right = true},

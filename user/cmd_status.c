@@ -10,11 +10,12 @@
 
 #include "attach.h"
 #include "cmd.h"
-#include "interface.h"
+#include "mode.h"
 #include "out.h"
 #include "problem.h"
 #include "rule_record.h"
 #include "rule_set.h"
+#include "snat_record.h"
 #include "store.h"
 
 /* Of one screen. */
@@ -23,14 +24,17 @@
 
 static json_t *interface_record(const struct instance *instance, const struct store_interface *row)
 {
-	bool is_attached = attach_is_attached(instance, row->ifindex);
+	bool is_attached = attach_is_attached(instance, row);
 	bool is_rxvlan_off = row->interface.flags & XDNAT_RESTORE_RXVLAN;
 	bool is_shared = row->interface.flags & XDNAT_SHARED;
+	bool is_auto = row->interface.flags & XDNAT_AUTO;
+	bool is_target_side = row->interface.flags & XDNAT_TARGET_SIDE;
 
-	return json_pack("{s:s, s:I, s:s, s:b, s:b, s:b}", "name", row->interface.name, "ifindex",
-			 (json_int_t)row->ifindex, "mode", interface_mode_name(row->interface.mode),
-			 "shared", (int)is_shared, "attached", (int)is_attached, "rxvlan_off",
-			 (int)is_rxvlan_off);
+	return json_pack("{s:s, s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "name", row->interface.name,
+			 "ifindex", (json_int_t)row->ifindex, "mode",
+			 mode_name(row->interface.mode), "auto", (int)is_auto, "target_side",
+			 (int)is_target_side, "shared", (int)is_shared, "attached",
+			 (int)is_attached, "rxvlan_off", (int)is_rxvlan_off);
 }
 
 static int put_interfaces(json_t *document, const struct instance *instance,
@@ -76,6 +80,7 @@ static int put_flows(json_t *document, const struct store *store, const struct r
 				      (json_int_t)memory.flow6_bytes));
 	json_object_set_new(document, "flows", flows);
 	json_object_set_new(document, "rule_count", json_integer(set->count));
+	json_object_set_new(document, "masquerade", snat_record(&config, set->rules, set->count));
 	json_object_set_new(document, "hz", json_integer(config.hz));
 	return 0;
 }
@@ -129,6 +134,9 @@ static bool flag(const json_t *object, const char *key)
 
 static const char *interface_note(const json_t *row)
 {
+	if (flag(row, "target_side"))
+		return flag(row, "attached") ? ", not loaded: a target's side"
+					     : ", not loaded: a target's side, not attached";
 	if (!flag(row, "attached"))
 		return ", not attached";
 	return flag(row, "rxvlan_off") ? ", attached, rx VLAN offload is off until unload"
@@ -159,6 +167,21 @@ static void print_family(const json_t *document, const char *label, const char *
 	       out_bytes(number(flows, "bytes"), text), number(flows, "bytes_per_flow"));
 }
 
+/* Room for masquerade flows; nothing if no rule makes them. */
+static void print_masquerade(const json_t *document)
+{
+	const json_t *masquerade = json_object_get(document, "masquerade");
+	json_int_t targets = number(masquerade, "targets");
+
+	if (targets)
+		printf(LABEL " %" JSON_INTEGER_FORMAT " ports of %" JSON_INTEGER_FORMAT
+			     "-%" JSON_INTEGER_FORMAT " for each of %" JSON_INTEGER_FORMAT
+			     " target%s: %" JSON_INTEGER_FORMAT " flows\n",
+		       "masquerade", number(masquerade, "ports"), number(masquerade, "first_port"),
+		       number(masquerade, "last_port"), targets, targets == 1 ? "" : "s",
+		       number(masquerade, "capacity"));
+}
+
 static void print_status(const json_t *document)
 {
 	json_int_t daemon = number(document, "daemon_pid");
@@ -172,6 +195,7 @@ static void print_status(const json_t *document)
 	printf(LABEL " %" JSON_INTEGER_FORMAT "\n", "rules", number(document, "rule_count"));
 	print_family(document, "IPv4 flows", "ipv4");
 	print_family(document, "IPv6 flows", "ipv6");
+	print_masquerade(document);
 	printf(LABEL " %" JSON_INTEGER_FORMAT "\n", "kernel HZ", number(document, "hz"));
 }
 

@@ -32,7 +32,7 @@ static const char *present_name(const struct store_interface *row, char *name)
 	return if_indextoname(row->ifindex, name) ?: row->interface.name;
 }
 
-/* Row of the interface that a word names; -ENOENT tells which there are. */
+/* Row of the loaded interface that a word names; -ENOENT tells which there are. */
 static int find_row(const char *name, const struct store_interface *rows, size_t count)
 {
 	char list[256] = "", present[IF_NAMESIZE];
@@ -40,6 +40,8 @@ static int find_row(const char *name, const struct store_interface *rows, size_t
 	for (size_t i = 0; i < count; i++) {
 		size_t used = strlen(list);
 
+		if (rows[i].interface.flags & XDNAT_TARGET_SIDE)
+			continue;
 		if (!strcmp(present_name(&rows[i], present), name))
 			return i;
 		snprintf(list + used, sizeof(list) - used, "%s%s", used ? ", " : "",
@@ -70,7 +72,8 @@ struct unloading {
 	const struct instance *instance;
 	struct store *store;
 	struct store_interface *rows;
-	bool *marked; /* as rows: what is to go */
+	bool *marked; /* as rows: what is to go; target's sides, which come and go by
+			 themselves, only with all */
 	size_t count;
 	json_t *unloaded; /* names */
 	bool is_damaged;  /* the pins are not all there, or of another build */
@@ -156,19 +159,50 @@ static void end_instance(const struct unloading *unloading)
 		printf("removed what was left of instance %s\n", instance->name);
 }
 
-static int unload_row(const struct unloading *unloading, const struct store_interface *row)
+static bool leads_to_target(const struct store_interface *row)
+{
+	const uint32_t *sides;
+	size_t count;
+
+	nexthop_target_sides(&sides, &count);
+	for (size_t i = 0; i < count; i++)
+		if (sides[i] == row->ifindex)
+			return true;
+	return false;
+}
+
+static int unload_row(const struct unloading *unloading, const struct store_interface *row,
+		      bool is_side)
 {
 	const char *name = row->interface.name;
 	int err = 0;
 
-	if (unloading->is_home)
+	if (is_side)
+		err = interface_step_back(unloading->instance, unloading->store, row);
+	else if (unloading->is_home)
 		err = interface_unload(unloading->instance, unloading->store, row->ifindex);
 	if (err)
 		return fail_kernel(err, "cannot detach from %s", name);
+	if (row->interface.flags & XDNAT_TARGET_SIDE)
+		return 0;
 	json_array_append_new(unloading->unloaded, json_string(name));
 	if (has_text(unloading))
-		printf("%s: unloaded\n", name);
+		printf("%s: unloaded%s\n", name,
+		       is_side ? " (its tc filters stay while a target's route leads there)" : "");
 	return 0;
+}
+
+/* How many loaded ones are to stay. Without any, targets need nothing either. */
+static size_t count_left(const struct unloading *unloading)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < unloading->count; i++)
+		left += !unloading->marked[i] &&
+			!(unloading->rows[i].interface.flags & XDNAT_TARGET_SIDE);
+	for (size_t i = 0; !left && i < unloading->count; i++)
+		unloading->marked[i] = true;
+	return left;
 }
 
 static int print_json(const struct unloading *unloading)
@@ -181,15 +215,15 @@ static int print_json(const struct unloading *unloading)
 
 static int unload_marked(const struct unloading *unloading)
 {
-	size_t left = 0;
+	size_t left = count_left(unloading);
 	int err = 0;
 
-	for (size_t i = 0; i < unloading->count && !err; i++) {
+	if (left && nexthop_sync(unloading->store)) /* whose targets' sides the daemon finds */
+		log_warning("%s", fail_text());
+	for (size_t i = 0; i < unloading->count && !err; i++)
 		if (unloading->marked[i])
-			err = unload_row(unloading, &unloading->rows[i]);
-		else
-			left++;
-	}
+			err = unload_row(unloading, &unloading->rows[i],
+					 left && leads_to_target(&unloading->rows[i]));
 	if (err)
 		return err;
 	if (left)

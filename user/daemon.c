@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * xdnatd: the loop that owns the duties, each in a file of its own: interfaces stay
- * attached, listeners follow addresses, neighbours stay resolved, expired flows are
- * freed. It decides when, never how. Nothing that it does is needed for packets to
- * flow now, and no duty's error ends it; it waits for nobody.
+ * attached, listeners follow addresses, neighbours stay resolved, masquerading follows
+ * routes and the host's own ports, expired flows are freed. It decides when, never how. Nothing
+ * that it does is needed for packets to flow now, and no duty's error ends it; it waits for nobody.
  */
 #include <errno.h>
 #include <signal.h>
@@ -23,8 +23,10 @@
 #include "log.h"
 #include "netlink.h"
 #include "nexthop.h"
+#include "snat.h"
 #include "store.h"
 #include "sweep.h"
+#include "target_side.h"
 
 /* Announcements come in bunches (an address brings its routes along). */
 #define DEBOUNCE_MS 50
@@ -46,7 +48,7 @@ struct duty {
 };
 
 /* In this order: listeners are those of the interfaces that are attached. */
-enum { DUTY_INTERFACES, DUTY_LISTENERS, DUTY_NEIGHBOURS, DUTY_SWEEP, DUTY_MAX };
+enum { DUTY_INTERFACES, DUTY_LISTENERS, DUTY_NEIGHBOURS, DUTY_MASQUERADE, DUTY_SWEEP, DUTY_MAX };
 
 struct daemon {
 	struct instance instance;
@@ -59,7 +61,7 @@ struct daemon {
 	bool neighbours_wanted; /* a round out of turn, from neighbours_next_ms on */
 	uint64_t neighbours_next_ms;
 	uint32_t generation;  /* of the rules that neighbours were last kept for */
-	uint64_t missed_pkts; /* no_neighbour, when last looked at */
+	uint64_t missed_pkts; /* to_tc_neighbour, when last looked at */
 	unsigned int seconds;
 	struct duty duties[DUTY_MAX];
 	uv_loop_t loop;
@@ -118,11 +120,24 @@ static int keep_neighbours(struct daemon *daemon)
 	if (!err)
 		err = nexthop_sync(daemon->store);
 	if (!err)
+		err = target_side_sync(&daemon->instance, daemon->store);
+	if (!err)
 		daemon->generation = config.generation;
 	close(lock);
 	pause_ms = NEIGHBOURS_SHARE * (now_ms() - started_ms);
 	daemon->neighbours_next_ms =
 		now_ms() + (pause_ms > NEIGHBOURS_PAUSE_MS ? pause_ms : NEIGHBOURS_PAUSE_MS);
+	return err;
+}
+
+static int keep_masquerade(struct daemon *daemon)
+{
+	int lock = instance_try_lock(&daemon->instance), err;
+
+	if (lock < 0)
+		return lock;
+	err = snat_follow(daemon->store);
+	close(lock);
 	return err;
 }
 
@@ -221,15 +236,15 @@ static void on_debounce(uv_timer_t *timer)
 		run_soon(daemon);
 }
 
-/* A packet was dropped since the last look: the client of a new flow, perhaps. */
+/* A next hop was not resolved since the last look: of a new flow, perhaps. */
 static bool neighbour_was_missed(struct daemon *daemon)
 {
-	struct xdnat_counter counters[XDNAT_REASON_MAX];
+	struct store_counters counters;
 	uint64_t before = daemon->missed_pkts;
 
-	if (store_counters(daemon->store, counters))
+	if (store_counters(daemon->store, &counters))
 		return false;
-	daemon->missed_pkts = counters[XDNAT_DROP_NO_NEIGHBOUR].packets;
+	daemon->missed_pkts = store_reason_pkts(&counters, XDNAT_HAND_ON_NEIGHBOUR);
 	return daemon->missed_pkts != before;
 }
 
@@ -280,10 +295,14 @@ static void on_event(uv_poll_t *poll, int status, int events)
 		daemon->duties[DUTY_INTERFACES].is_due = true;
 		daemon->duties[DUTY_LISTENERS].is_due = true;
 	}
+	if (changes & NETLINK_CHANGED_FILTERS)
+		daemon->duties[DUTY_INTERFACES].is_due = true;
 	if (changes & NETLINK_CHANGED_ROUTES)
 		daemon->routes_changed = true;
 	if (changes & (NETLINK_CHANGED_ROUTES | NETLINK_LOST_NEIGHBOUR))
 		daemon->neighbours_wanted = true;
+	if (changes & (NETLINK_CHANGED_ADDRESSES | NETLINK_CHANGED_ROUTES))
+		daemon->duties[DUTY_MASQUERADE].is_due = true;
 	if (changes)
 		run_soon(daemon);
 }
@@ -340,6 +359,7 @@ static int run(struct daemon *daemon, int ready)
 	daemon->duties[DUTY_INTERFACES] = (struct duty){"interfaces", keep_interfaces, true, ""};
 	daemon->duties[DUTY_LISTENERS] = (struct duty){"listeners", keep_listeners, true, ""};
 	daemon->duties[DUTY_NEIGHBOURS] = (struct duty){"neighbours", keep_neighbours, true, ""};
+	daemon->duties[DUTY_MASQUERADE] = (struct duty){"masquerade", keep_masquerade, true, ""};
 	daemon->duties[DUTY_SWEEP] = (struct duty){"sweep", sweep, false, ""};
 	err = uv_loop_init(&daemon->loop);
 	if (err)

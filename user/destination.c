@@ -75,16 +75,26 @@ static int add_destination(struct destinations *destinations, const struct xdnat
 	return 0;
 }
 
-static int add_client(const struct store_flow *flow, void *context)
+static bool is_last(const struct destinations *destinations, const struct xdnat_addr *addr)
 {
-	struct destinations *destinations = context;
 	size_t count = destinations->count;
 
-	if (!(flow->state & XDNAT_ANSWERED) || flow->expired)
+	return count && addr_equal(&destinations->items[count - 1].addr, addr);
+}
+
+/* A flow outlives its rule: its target counts on. */
+static int add_flow(const struct store_flow *flow, void *context)
+{
+	struct destinations *destinations = context;
+	int err = 0;
+
+	if (flow->expired || flow->is_orphan)
 		return 0;
-	if (count && addr_equal(&destinations->items[count - 1].addr, &flow->client))
-		return 0;
-	return add_destination(destinations, &flow->client, false);
+	if (flow->state & XDNAT_ANSWERED && !is_last(destinations, &flow->client))
+		err = add_destination(destinations, &flow->client, false);
+	if (!err && !is_last(destinations, &flow->target))
+		err = add_destination(destinations, &flow->target, true);
+	return err;
 }
 
 static int add_targets(const struct store *store, struct destinations *destinations)
@@ -95,7 +105,8 @@ static int add_targets(const struct store *store, struct destinations *destinati
 
 	err = store_rules(store, &rules, &count);
 	for (size_t i = 0; !err && i < count; i++)
-		err = add_destination(destinations, &rules[i].spec.target, true);
+		if (!rules[i].spec.is_local)
+			err = add_destination(destinations, &rules[i].spec.target, true);
 	free(rules);
 	return err;
 }
@@ -152,7 +163,7 @@ int destination_read(const struct store *store, struct destinations *destination
 
 	err = add_targets(store, destinations);
 	if (!err)
-		err = store_flows_each(store, add_client, destinations);
+		err = store_flows_each(store, add_flow, destinations);
 	if (err < 0)
 		return err;
 	sort_destinations(destinations);

@@ -24,7 +24,7 @@ struct destinations {
 	bool is_cut; /* there were more */
 };
 
-/* All rules' targets and the clients of answered flows, as far as they can be
+/* The targets of all rules and live flows and the clients of answered flows, as far as they can be
  * looked up in one round. 0 or -errno with fail(); pass it on in either case. */
 int destination_read(const struct store *store, struct destinations *destinations);
 /* Takes what one round found for the next one. */

@@ -11,6 +11,7 @@
 struct noted {
 	struct xdnat_key6 key;
 	bool is_v6;
+	bool is_orphan;
 };
 
 struct notes {
@@ -39,7 +40,11 @@ static int note(const struct store_flow *flow, void *context)
 		notes->flows = flows;
 		notes->room = room;
 	}
-	notes->flows[notes->count++] = (struct noted){.key = flow->key, .is_v6 = flow->is_v6};
+	notes->flows[notes->count++] = (struct noted){
+		.key = flow->key,
+		.is_v6 = flow->is_v6,
+		.is_orphan = flow->is_orphan,
+	};
 	return 0;
 }
 
@@ -54,7 +59,7 @@ static int end_noted(const struct store *store, const struct notes *notes, uint6
 
 		progress_step(i + 1, notes->count);
 		if (gone > 0)
-			++*ended;
+			*ended += !notes->flows[i].is_orphan;
 		else if (gone < 0 && !err)
 			err = gone;
 	}
@@ -102,7 +107,7 @@ int flow_end_of_rules(const struct store *store, const uint32_t *rules, size_t c
 		      uint64_t *ended)
 {
 	struct rule_ids ids = {.ids = rules, .count = count};
-	struct flow_choice choice = {.wants = is_of_rules, .context = &ids, .force = true};
+	struct flow_choice choice = {.wants = is_of_rules, .context = &ids, .force = XDNAT_END_ANY};
 
 	return flow_end_chosen(store, &choice, ended);
 }

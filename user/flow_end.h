@@ -13,11 +13,11 @@ struct flow_choice {
 	/* Also asked about expired flows and orphans. */
 	bool (*wants)(const struct store_flow *flow, const void *context);
 	const void *context;
-	bool force;	/* also what has not expired */
+	uint32_t force; /* XDNAT_END_…: also what has not expired */
 	size_t at_most; /* 0: all; 44 bytes of memory for each */
 };
 
-/* Ends those that were there; *ended counts them. 0, 1 if there are more than
+/* Ends those that were there; *ended counts them, orphans not. 0, 1 if there are more than
  * at_most, or -errno with fail(): an error with one flow does not keep the others. */
 int flow_end_chosen(const struct store *store, const struct flow_choice *choice, uint64_t *ended);
 /* Ends all flows that these rules made, whether or not the rules are still there.

@@ -39,6 +39,7 @@ int flow_print_json(const struct store_flow *flow, const char *rule)
 	put_end(record, "client", "client_port", &flow->client, flow->client_port_host);
 	put_end(record, "listener", "listener_port", &flow->listener, flow->listener_port_host);
 	put_end(record, "target", "target_port", &flow->target, flow->target_port_host);
+	put_end(record, "source", "source_port", &flow->source, flow->source_port_host);
 	json_object_set_new(record, "state", json_string(flow_state(flow)));
 	json_object_set_new(record, "idle_sec", json_integer(flow->idle_sec));
 	json_object_set_new(record, "left_sec", json_integer(left_sec(flow)));

@@ -14,20 +14,24 @@
 #include "fail.h"
 #include "interface.h"
 #include "log.h"
+#include "mode.h"
 #include "netlink.h"
 
 /* One of another name that is not ours is a stranger that was given the index. */
 static int follow_one(const struct instance *instance, struct store *store,
 		      struct store_interface *known, const struct netlink_link *link)
 {
+	static const uint8_t no_mac[sizeof(link->mac)];
 	struct xdnat_interface *interface = &known->interface;
 	bool is_renamed = strcmp(interface->name, link->name) != 0;
 
-	if (!is_renamed && !memcmp(interface->mac, link->mac, sizeof(interface->mac)))
+	const uint8_t *mac = link->has_ethernet ? link->mac : no_mac;
+
+	if (!is_renamed && !memcmp(interface->mac, mac, sizeof(interface->mac)))
 		return 0;
-	if (is_renamed && !attach_is_attached(instance, known->ifindex))
+	if (is_renamed && !attach_is_any_attached(instance, known->ifindex))
 		return 0;
-	memcpy(interface->mac, link->mac, sizeof(interface->mac));
+	memcpy(interface->mac, mac, sizeof(interface->mac));
 	strcpy(interface->name, link->name);
 	return store_interface_put(store, known);
 }
@@ -95,7 +99,7 @@ static void tell(struct follow *follow, const struct store_interface *row, int r
 
 	if (result > 0) {
 		remember(follow, name, "");
-		log_info("%s: attached again (%s)", name, interface_mode_name(row->interface.mode));
+		log_info("%s: attached again (%s)", name, mode_name(row->interface.mode));
 	} else if (result < 0 && remember(follow, name, fail_text())) {
 		log_warning(result == -ENODEV ? "%s" : "%s (tried again every second)",
 			    fail_text());

@@ -1,23 +1,127 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Looks at the environment and at /proc/net (proc_net_tcp in the kernel's
- * Documentation/networking). Where BIND stands for many addresses, any will do:
- * the answers lead to a warning or a question, not to a loss.
+ * Documentation/networking), which is there without the modules that sock_diag(7)
+ * needs. Where BIND stands for many addresses, any will do to warn or to ask.
  */
 #include "host_port.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "addr.h"
+#include "fail.h"
 #include "netlink.h"
 
 #define SOCKET_LISTENS	 0x0a /* TCP_LISTEN */
 #define SOCKET_CONNECTED 0x01 /* UDP sockets that are not connected have 0x07 */
+
+struct sockets {
+	struct host_socket *items;
+	size_t count, room;
+};
+
+static int append(struct sockets *sockets, const struct host_socket *socket)
+{
+	if (sockets->count == sockets->room) {
+		size_t room = sockets->room ? 2 * sockets->room : 64;
+		void *items = reallocarray(sockets->items, room, sizeof(*sockets->items));
+
+		if (!items)
+			return fail(-ENOMEM, "no memory");
+		sockets->items = items;
+		sockets->room = room;
+	}
+	sockets->items[sockets->count++] = *socket;
+	return 0;
+}
+
+static bool is_wildcard(const struct xdnat_addr *addr)
+{
+	return !addr->word[0] && !addr->word[1] && !addr->word[3] &&
+	       (!addr->word[2] || addr_is_v4(addr));
+}
+
+/* Nobody reaches loopback from outside anyway. */
+static bool is_loopback(const struct xdnat_addr *addr)
+{
+	if (addr_is_v4(addr))
+		return ntohl(addr->word[3]) >> 24 == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)addr);
+}
+
+/* One line: " 0: 0100007F:1F90 00000000:0000 0A …"; an address is printed as
+ * 32-bit words as they lie in memory. False: it is the heading. */
+static bool parse_line(const char *line, bool is_v6, struct host_socket *socket,
+		       unsigned int *state)
+{
+	unsigned int port_host, word[4];
+	int scanned;
+
+	if (is_v6)
+		scanned = sscanf(line, " %*d: %8x%8x%8x%8x:%x %*s %x", &word[0], &word[1], &word[2],
+				 &word[3], &port_host, state) -
+			  3;
+	else
+		scanned = sscanf(line, " %*d: %8x:%x %*s %x", &word[0], &port_host, state);
+	if (scanned != 3)
+		return false;
+	socket->addr = is_v6 ? addr_from_v6(word) : addr_from_v4(word[0]);
+	socket->port_host = port_host;
+	return true;
+}
+
+/* Of TCP, those that listen come first (tcp_get_idx() in the kernel); the others may
+ * be very many. A file that is not there has no sockets. */
+static int read_file(const char *path, uint8_t proto, bool is_v6, struct sockets *sockets)
+{
+	struct host_socket socket = {.proto = proto};
+	FILE *file = fopen(path, "re");
+	unsigned int state;
+	char line[512];
+	int err = 0;
+
+	while (file && !err && fgets(line, sizeof(line), file)) {
+		if (!parse_line(line, is_v6, &socket, &state))
+			continue;
+		if (proto == SPEC_TCP && state != SOCKET_LISTENS)
+			break;
+		if (state != SOCKET_CONNECTED && !is_loopback(&socket.addr))
+			err = append(sockets, &socket);
+	}
+	if (file)
+		fclose(file);
+	return err;
+}
+
+int host_port_read(struct host_socket **sockets, size_t *count)
+{
+	struct sockets found = {};
+	int err = read_file("/proc/net/tcp", SPEC_TCP, false, &found);
+
+	if (!err)
+		err = read_file("/proc/net/tcp6", SPEC_TCP, true, &found);
+	if (!err)
+		err = read_file("/proc/net/udp", SPEC_UDP, false, &found);
+	if (!err)
+		err = read_file("/proc/net/udp6", SPEC_UDP, true, &found);
+	*sockets = found.items;
+	*count = found.count;
+	return err;
+}
+
+bool host_port_is_reached(const struct host_socket *socket, const struct xdnat_addr *addr)
+{
+	if (!is_wildcard(&socket->addr))
+		return addr_equal(&socket->addr, addr);
+	return addr_is_v4(addr) || !addr_is_v4(&socket->addr);
+}
 
 static bool is_of_interface(const struct xdnat_addr *addr, const char *interface)
 {
@@ -37,7 +141,7 @@ static bool is_of_interface(const struct xdnat_addr *addr, const char *interface
 
 static bool is_covered(const struct spec *spec, const struct xdnat_addr *addr)
 {
-	if (addr_is_v4(addr) != addr_is_v4(&spec->target))
+	if (!(spec_families(spec) & (addr_is_v4(addr) ? SPEC_V4 : SPEC_V6)))
 		return false;
 	if (spec->bind == SPEC_BIND_ADDRESS)
 		return addr_equal(addr, &spec->bind_addr);
@@ -46,7 +150,47 @@ static bool is_covered(const struct spec *spec, const struct xdnat_addr *addr)
 	return true;
 }
 
-bool host_port_is_session(const struct spec *spec)
+/* Whether the socket hears something of what the rule listens to. */
+static bool is_taken(const struct host_socket *socket, const struct spec *spec)
+{
+	if (!(socket->proto & spec->protos) || !spec_has_port(spec, socket->port_host))
+		return false;
+	if (!is_wildcard(&socket->addr))
+		return is_covered(spec, &socket->addr);
+	return !addr_is_v4(&socket->addr) || spec_families(spec) & SPEC_V4;
+}
+
+/* The lowest port that a socket and the rule both have; 0: none. */
+static uint16_t find_taken(const struct spec *spec)
+{
+	struct host_socket *sockets = NULL;
+	uint16_t lowest = 0;
+	size_t count = 0;
+
+	if (!host_port_read(&sockets, &count))
+		for (size_t i = 0; i < count; i++)
+			if (is_taken(&sockets[i], spec) &&
+			    (!lowest || sockets[i].port_host < lowest))
+				lowest = sockets[i].port_host;
+	free(sockets);
+	return lowest;
+}
+
+uint16_t host_port_of_service(const struct spec *spec)
+{
+	return spec->form == SPEC_ANY ? 0 : find_taken(spec);
+}
+
+/* One that somebody listens on is excepted from "*". */
+static bool is_excepted(const struct spec *spec, uint16_t port_host)
+{
+	struct spec one = *spec;
+
+	one.ports = (struct spec_ports){port_host, port_host};
+	return spec->form == SPEC_ANY && find_taken(&one);
+}
+
+uint16_t host_port_of_session(const struct spec *spec)
 {
 	const char *connection = getenv("SSH_CONNECTION");
 	struct xdnat_addr addr;
@@ -54,63 +198,12 @@ bool host_port_is_session(const struct spec *spec)
 	uint16_t port_host;
 
 	/* "client client-port server server-port" (sshd) */
-	if (!connection || spec->proto != IPPROTO_TCP)
-		return false;
+	if (!connection || !(spec->protos & SPEC_TCP))
+		return 0;
 	if (sscanf(connection, "%*s %*s %63s %" SCNu16, server, &port_host) != 2)
-		return false;
-	return port_host == spec->port_host && addr_parse(server, &addr) == 0 &&
-	       is_covered(spec, &addr);
-}
-
-/* One line: " 0: 0100007F:1F90 00000000:0000 0A …"; an address is printed as
- * 32-bit words as they lie in memory. */
-static bool is_listening_line(const char *line, const struct spec *spec, bool is_v6)
-{
-	struct xdnat_addr addr = {};
-	unsigned int port_host, state;
-	__be32 v4 = 0;
-	int scanned;
-
-	if (is_v6)
-		scanned = sscanf(line, " %*d: %8x%8x%8x%8x:%x %*s %x", &addr.word[0], &addr.word[1],
-				 &addr.word[2], &addr.word[3], &port_host, &state) -
-			  3;
-	else
-		scanned = sscanf(line, " %*d: %8x:%x %*s %x", &v4, &port_host, &state);
-	if (scanned != 3 || port_host != spec->port_host)
-		return false;
-	if (spec->proto == IPPROTO_TCP ? state != SOCKET_LISTENS : state == SOCKET_CONNECTED)
-		return false;
-	/* A wildcard of IPv6 takes IPv4 connections too. */
-	if (!(addr.word[0] | addr.word[1] | addr.word[2] | addr.word[3] | v4))
-		return true;
-	if (!is_v6)
-		addr = addr_from_v4(v4);
-	/* Nobody reaches loopback from outside anyway. */
-	if (ntohl(v4) >> 24 == IN_LOOPBACKNET || IN6_IS_ADDR_LOOPBACK((struct in6_addr *)&addr))
-		return false;
-	return is_covered(spec, &addr);
-}
-
-static bool is_listening(const char *path, const struct spec *spec, bool is_v6)
-{
-	FILE *file = fopen(path, "re");
-	bool found = false;
-	char line[512];
-
-	while (file && !found && fgets(line, sizeof(line), file))
-		found = is_listening_line(line, spec, is_v6);
-	if (file)
-		fclose(file);
-	return found;
-}
-
-bool host_port_is_listening(const struct spec *spec)
-{
-	bool is_tcp = spec->proto == IPPROTO_TCP;
-
-	if (is_listening(is_tcp ? "/proc/net/tcp6" : "/proc/net/udp6", spec, true))
-		return true;
-	return addr_is_v4(&spec->target) &&
-	       is_listening(is_tcp ? "/proc/net/tcp" : "/proc/net/udp", spec, false);
+		return 0;
+	return spec_has_port(spec, port_host) && addr_parse(server, &addr) == 0 &&
+			       is_covered(spec, &addr) && !is_excepted(spec, port_host)
+		       ? port_host
+		       : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What this host itself uses a port for that a rule is about to take.
+ * What this host itself uses a port for: sockets that packets from strangers reach,
+ * and the session that the caller is logged in by.
  */
 #ifndef XDNAT_HOST_PORT_H
 #define XDNAT_HOST_PORT_H
@@ -9,10 +10,22 @@
 
 #include "spec.h"
 
-/* True if the caller is logged in by ssh ($SSH_CONNECTION) over what the rule
- * would forward: adding it would cut the session off. */
-bool host_port_is_session(const struct spec *spec);
-/* True if a socket of this network namespace listens there. */
-bool host_port_is_listening(const struct spec *spec);
+/* TCP that listens or UDP that is not connected, not on loopback. */
+struct host_socket {
+	struct xdnat_addr addr; /* zero: all, of IPv4 too; 0.0.0.0: all of IPv4 */
+	uint16_t port_host;
+	uint8_t proto; /* SPEC_TCP or SPEC_UDP */
+};
+/* Of this network namespace; *sockets is malloc'd. 0 or -errno with fail(). */
+int host_port_read(struct host_socket **sockets, size_t *count);
+/* True if packets to addr reach it. */
+bool host_port_is_reached(const struct host_socket *socket, const struct xdnat_addr *addr);
+
+/* The port by which the caller is logged in over ssh ($SSH_CONNECTION), if the rule
+ * would forward it: adding it would cut the session off. Else 0. */
+uint16_t host_port_of_session(const struct spec *spec);
+/* A port that the rule takes from a socket of this host; 0: none. From "*" they are
+ * excepted: it takes none. */
+uint16_t host_port_of_service(const struct spec *spec);
 
 #endif

@@ -3,18 +3,15 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "attach.h"
 #include "fail.h"
 #include "log.h"
+#include "mode.h"
 #include "offload.h"
-
-const char *interface_mode_name(uint8_t mode)
-{
-	return mode == XDNAT_MODE_GENERIC ? "generic" : "native";
-}
 
 int interface_find(const struct store *store, uint32_t ifindex, struct store_interface *row)
 {
@@ -35,23 +32,6 @@ int interface_find(const struct store *store, uint32_t ifindex, struct store_int
 	return err;
 }
 
-/* A tag that the NIC strips is gone before native XDP looks: a packet of another
- * VLAN would pass for an untagged one. Generic XDP and veth are no better off for
- * it: preflight.c tells. */
-static uint8_t show_vlan_tags(const struct netlink_link *link, uint8_t mode)
-{
-	int err;
-
-	if (mode != XDNAT_MODE_NATIVE || !strcmp(link->kind, "veth"))
-		return 0;
-	err = offload_rxvlan_off(link->name);
-	if (err < 0 && err != -EOPNOTSUPP)
-		log_warning("%s strips VLAN tags before xdnat sees them, and that cannot be "
-			    "switched off (%s): packets of its VLANs look untagged",
-			    link->name, strerror(-err));
-	return err == 1 ? XDNAT_RESTORE_RXVLAN : 0;
-}
-
 bool interface_is_any_attached(const struct instance *instance, const struct store *store)
 {
 	struct store_interface *rows = NULL;
@@ -61,7 +41,7 @@ bool interface_is_any_attached(const struct instance *instance, const struct sto
 	if (store_interfaces(store, &rows, &count))
 		return false;
 	for (size_t i = 0; i < count && !is_attached; i++)
-		is_attached = attach_is_attached(instance, rows[i].ifindex);
+		is_attached = attach_is_attached(instance, &rows[i]);
 	free(rows);
 	return is_attached;
 }
@@ -89,58 +69,185 @@ static void forget_predecessors(const struct instance *instance, struct store *s
 	for (size_t i = 0; i < count; i++)
 		if (rows[i].ifindex != link->ifindex &&
 		    !strcmp(rows[i].interface.name, link->name) &&
-		    !attach_is_attached(instance, rows[i].ifindex))
+		    !attach_is_any_attached(instance, rows[i].ifindex))
 			interface_unload(instance, store, rows[i].ifindex);
 	free(rows);
 }
 
-int interface_load(const struct instance *instance, struct store *store,
-		   const struct netlink_link *link, uint8_t mode, bool shared)
+/* A tag that the NIC strips is gone before native XDP looks: a packet of another
+ * VLAN would pass for an untagged one. Generic XDP and veth are no better off for
+ * it: preflight.c tells. 1: switched off, 0: no need, or -errno. */
+static int show_vlan_tags(const struct netlink_link *link)
 {
-	struct store_interface before;
-	struct store_interface row = {
-		.ifindex = link->ifindex,
-		.interface = {.mode = mode},
-	};
-	bool was_there = !interface_find(store, link->ifindex, &before);
+	int err = strcmp(link->kind, "veth") ? offload_rxvlan_off(link->name) : 0;
+
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
+static void hide_vlan_tags(struct store_interface *row)
+{
+	char name[IF_NAMESIZE];
+
+	/* Not one that has its name by now and was never touched. */
+	if (row->interface.flags & XDNAT_RESTORE_RXVLAN && if_indextoname(row->ifindex, name))
+		offload_rxvlan_on(name);
+	row->interface.flags &= ~XDNAT_RESTORE_RXVLAN;
+}
+
+#define XDP_FLAGS (XDNAT_SHARED | XDNAT_XDP_OUT | XDNAT_RESTORE_RXVLAN)
+
+/* Native: tags are to be seen. */
+static int prepare_native(const struct netlink_link *link, struct store_interface *row)
+{
+	int status = show_vlan_tags(link);
+
+	if (status > 0)
+		row->interface.flags |= XDNAT_RESTORE_RXVLAN;
+	row->interface.flags |= XDNAT_XDP_OUT;
+	return status < 0 ? status : 0;
+}
+
+/* In the row's mode. It is noted first: who comes after a sudden end knows of it. */
+static int attach_as(const struct instance *instance, struct store *store,
+		     const struct netlink_link *link, struct store_interface *row)
+{
+	bool is_auto = row->interface.flags & XDNAT_AUTO;
+	int err = mode_check(link, row->interface.mode);
+
+	if (!err && row->interface.mode == XDNAT_MODE_NATIVE) {
+		err = prepare_native(link, row);
+		if (err && is_auto)
+			return fail(-EOPNOTSUPP, "it strips VLAN tags, and that cannot be switched "
+						 "off");
+		if (err)
+			log_warning("%s strips VLAN tags before xdnat sees them, and that cannot "
+				    "be switched off (%s): packets of its VLANs look untagged",
+				    link->name, strerror(-err));
+		err = 0;
+	}
+	if (!err)
+		err = store_interface_put(store, row);
+	if (!err)
+		err = attach_interface(instance, store, link, &row->interface);
+	return err ? err : store_device_put(store, link->ifindex);
+}
+
+/* The mode that was asked for, or the best that works. */
+static int attach_wish(const struct instance *instance, struct store *store,
+		       const struct netlink_link *link, struct store_interface *row, char *why)
+{
+	const char *reason;
 	int err;
 
-	memcpy(row.interface.mac, link->mac, sizeof(row.interface.mac));
-	strcpy(row.interface.name, link->name);
-	row.interface.flags = show_vlan_tags(link, mode) | (shared ? XDNAT_SHARED : 0);
-	if (was_there)
-		row.interface.flags |= before.interface.flags;
-	err = store_interface_put(store, &row);
-	if (!err)
-		err = attach_interface(instance, store, link, &row.interface);
+	if (row->interface.mode) {
+		err = attach_as(instance, store, link, row);
+		if (err == -EOPNOTSUPP && row->interface.mode == XDNAT_MODE_NATIVE &&
+		    link->has_ethernet && !(row->interface.flags & XDNAT_SHARED))
+			fail(err, "%s; change that or type: xdnat load %s --mode auto", fail_text(),
+			     link->name);
+		return err;
+	}
+	row->interface.flags |= XDNAT_AUTO;
+	row->interface.mode = row->interface.flags & XDNAT_SHARED ? XDNAT_MODE_NATIVE
+								  : mode_choose(link, &reason);
+	snprintf(why, INTERFACE_WHY_BYTES, "%s", row->interface.flags & XDNAT_SHARED ? "" : reason);
+	err = attach_as(instance, store, link, row);
+	if (err != -EOPNOTSUPP || row->interface.mode == XDNAT_MODE_TC ||
+	    row->interface.flags & XDNAT_SHARED)
+		return err;
+	snprintf(why, INTERFACE_WHY_BYTES, "%s", fail_text());
+	hide_vlan_tags(row);
+	row->interface.mode = XDNAT_MODE_TC;
+	row->interface.flags &= ~XDP_FLAGS;
+	return attach_as(instance, store, link, row);
+}
+
+/* The row as it will be, but for its mode's sake. */
+static int make_row(const struct netlink_link *link, const struct interface_wish *wish,
+		    const struct store_interface *before, struct store_interface *row)
+{
+	bool has_clsact;
+	int err = attach_tc_has_clsact(link, &has_clsact);
+
+	*row = (struct store_interface){
+		.ifindex = link->ifindex,
+		.interface.mode = wish->mode,
+	};
+	strcpy(row->interface.name, link->name);
+	if (before)
+		row->interface.flags =
+			before->interface.flags &
+			(XDNAT_SHARED | XDNAT_RESTORE_RXVLAN | XDNAT_OWN_CLSACT | XDNAT_LISTENS);
+	if (wish->shared)
+		row->interface.flags |= XDNAT_SHARED;
+	if (wish->is_target_side)
+		row->interface.flags |= XDNAT_TARGET_SIDE;
+	if (!has_clsact)
+		row->interface.flags |= XDNAT_OWN_CLSACT;
+	if (link->has_ethernet)
+		memcpy(row->interface.mac, link->mac, sizeof(row->interface.mac));
+	else
+		row->interface.flags |= XDNAT_NO_ETHERNET;
+	return err;
+}
+
+int interface_load(const struct instance *instance, struct store *store,
+		   const struct netlink_link *link, const struct interface_wish *wish, char *why)
+{
+	struct store_interface before, row;
+	bool was_there = !interface_find(store, link->ifindex, &before);
+	char unread[INTERFACE_WHY_BYTES];
+	int err = make_row(link, wish, was_there ? &before : NULL, &row);
+
+	*(why ?: (why = unread)) = '\0';
+	if (err)
+		return err;
+	err = attach_wish(instance, store, link, &row, why);
 	if (!err) {
 		forget_predecessors(instance, store, link);
 		return 0;
 	}
 	if (!was_there) {
+		char cause[FAIL_TEXT_BYTES];
+
+		snprintf(cause, sizeof(cause), "%s", fail_text());
+		store_interface_put(store, &row); /* what it says is undone */
 		interface_unload(instance, store, link->ifindex);
-		return err;
+		return fail(err, "%s", cause);
 	}
-	row.interface.mode = before.interface.mode;
-	if (!(before.interface.flags & XDNAT_SHARED))
-		row.interface.flags &= ~XDNAT_SHARED;
-	store_interface_put(store, &row);
+	before.interface.flags |= row.interface.flags & (XDNAT_RESTORE_RXVLAN | XDNAT_OWN_CLSACT);
+	store_interface_put(store, &before);
 	return err;
 }
 
 int interface_unload(const struct instance *instance, struct store *store, uint32_t ifindex)
 {
+	int err = attach_detach_xdp(instance, ifindex);
 	struct store_interface row;
-	char name[IF_NAMESIZE];
-	int err = attach_detach(instance, ifindex);
 
 	if (interface_find(store, ifindex, &row))
-		return err;
-	/* Not one that has its name by now and was never touched. */
-	if (row.interface.flags & XDNAT_RESTORE_RXVLAN && if_indextoname(ifindex, name))
-		offload_rxvlan_on(name);
+		return err ? err : attach_tc_remove(instance, ifindex, false);
+	if (!err)
+		err = attach_tc_remove(instance, ifindex, row.interface.flags & XDNAT_OWN_CLSACT);
+	hide_vlan_tags(&row);
+	store_device_remove(store, ifindex);
 	store_interface_remove(store, ifindex);
 	return err;
+}
+
+int interface_step_back(const struct instance *instance, struct store *store,
+			const struct store_interface *row)
+{
+	struct store_interface side = *row;
+	int err = attach_detach_xdp(instance, row->ifindex);
+
+	if (err)
+		return err;
+	hide_vlan_tags(&side);
+	side.interface.mode = XDNAT_MODE_TC;
+	side.interface.flags &= XDNAT_NO_ETHERNET | XDNAT_OWN_CLSACT | XDNAT_LISTENS;
+	side.interface.flags |= XDNAT_TARGET_SIDE;
+	return store_interface_put(store, &side);
 }
 
 /* What the store says is loaded and what the kernel has; both malloc'd. */
@@ -155,7 +262,7 @@ static int read_both(const struct store *store, struct store_interface **rows, s
 bool interface_is_in_place(const struct instance *instance, const struct store_interface *row)
 {
 	return if_nametoindex(row->interface.name) == row->ifindex &&
-	       attach_is_attached(instance, row->ifindex);
+	       attach_is_attached(instance, row);
 }
 
 /* What a row stands for now: its interface, though it may have another name by now, or
@@ -167,7 +274,7 @@ static const struct netlink_link *find_heir(const struct instance *instance,
 	const struct netlink_link *link = netlink_link_at(row->ifindex, links, count);
 
 	if (link && (!strcmp(link->name, row->interface.name) ||
-		     attach_is_attached(instance, row->ifindex)))
+		     attach_is_any_attached(instance, row->ifindex)))
 		return link;
 	return netlink_link_named(row->interface.name, links, count);
 }
@@ -178,23 +285,28 @@ int interface_attach_again(const struct instance *instance, struct store *store,
 {
 	const struct netlink_link *link = find_heir(instance, row, links, count);
 	const char *name = row->interface.name;
+	const struct interface_wish wish = {
+		.mode = row->interface.flags & XDNAT_AUTO ? 0 : row->interface.mode,
+		.shared = row->interface.flags & XDNAT_SHARED,
+		.is_target_side = row->interface.flags & XDNAT_TARGET_SIDE,
+	};
 	int err;
 
+	if (!link && wish.is_target_side) /* routes lead elsewhere now */
+		return interface_unload(instance, store, row->ifindex);
 	if (!link) {
-		attach_detach(instance, row->ifindex); /* it may be in another namespace */
+		attach_detach_xdp(instance, row->ifindex); /* it may be in another namespace */
 		return fail(-ENODEV,
 			    "%s is gone; it is attached again once there is an interface of that "
 			    "name; if there will be none, type: xdnat unload %s",
 			    name, name);
 	}
-	if (link->ifindex == row->ifindex && attach_is_attached(instance, link->ifindex))
+	if (link->ifindex == row->ifindex && attach_is_attached(instance, row))
 		return 0;
-	if (attach_is_attached(instance, link->ifindex)) /* by a load that was killed then */
-		return interface_unload(instance, store, row->ifindex);
-	if (!link->has_ethernet)
-		return fail(-EOPNOTSUPP, "%s was made anew and has no Ethernet headers now", name);
-	err = interface_load(instance, store, link, row->interface.mode,
-			     row->interface.flags & XDNAT_SHARED);
+	if (link->ifindex != row->ifindex && attach_is_any_attached(instance, link->ifindex))
+		return interface_unload(instance, store,
+					row->ifindex); /* by a load that was killed */
+	err = interface_load(instance, store, link, &wish, NULL);
 	return err ?: 1;
 }
 

@@ -5,8 +5,12 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 
-#define LINE_BYTES (PATH_MAX + 64)
+#include "xdnat_abi.h"
+
+#define LINE_BYTES   (PATH_MAX + 64)
+#define RAM_PER_FLOW 8192 /* a flow of each family takes a tenth of that */
 
 /* Where a version of control groups keeps what we ask for. */
 struct version {
@@ -115,4 +119,15 @@ uint64_t memory_available_bytes(void)
 	if (!read_number("/proc/meminfo", "MemAvailable", &kib) || limits < kib << 10)
 		return limits;
 	return kib << 10;
+}
+
+uint32_t memory_default_flows(void)
+{
+	struct sysinfo info;
+	uint64_t fits;
+
+	if (sysinfo(&info))
+		return XDNAT_FLOWS_DEFAULT;
+	fits = (uint64_t)info.totalram * info.mem_unit / RAM_PER_FLOW;
+	return fits < XDNAT_FLOWS_DEFAULT ? fits : XDNAT_FLOWS_DEFAULT;
 }

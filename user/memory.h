@@ -11,5 +11,7 @@
 
 /* UINT64_MAX if nothing tells. */
 uint64_t memory_available_bytes(void);
+/* Room for flows of each family that suits the machine. */
+uint32_t memory_default_flows(void);
 
 #endif

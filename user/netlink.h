@@ -54,6 +54,9 @@ struct netlink_hop {
 	struct xdnat_addr next;
 };
 int netlink_route(const struct xdnat_addr *addr, struct netlink_hop *hop);
+/* The address of this host that the kernel would send to addr from. As netlink_route(),
+ * and if it would be none. */
+int netlink_route_source(const struct xdnat_addr *addr, struct xdnat_addr *source);
 
 enum netlink_neighbour_state {
 	NETLINK_NEIGHBOUR_NONE, /* no entry, failed or incomplete */
@@ -71,6 +74,20 @@ int netlink_neighbour_manage(const struct netlink_hop *hop, bool manage);
  * smaller of both families' gc_thresh3; they are shared by all namespaces). */
 int netlink_neighbour_capacity(uint32_t *capacity);
 
+/* The queueing discipline that filters on packets' ways in and out belong to: its
+ * kind, "clsact" or "ingress", "" if there is none. */
+#define NETLINK_KIND_BYTES 16
+int netlink_hooks_qdisc(uint32_t ifindex, char *kind);
+/* A tc filter there; handle 0: a priority, whose filters follow. */
+struct netlink_filter {
+	uint32_t priority, handle;
+	uint32_t prog_id; /* 0: not of kind "bpf" */
+	char kind[NETLINK_KIND_BYTES];
+};
+/* Those on one way; none if there is no such qdisc or interface. *filters is malloc'd. */
+int netlink_filters(uint32_t ifindex, bool is_egress, struct netlink_filter **filters,
+		    size_t *count);
+
 /* Announcements about links, addresses, routes and neighbours of both families.
  * Returns a non-blocking descriptor, which stays theirs, or -errno with fail(). */
 struct netlink_events;
@@ -80,6 +97,7 @@ int netlink_events_open(struct netlink_events **events);
 #define NETLINK_CHANGED_ADDRESSES 1 /* links, addresses, default routes */
 #define NETLINK_CHANGED_ROUTES	  2 /* where packets go */
 #define NETLINK_LOST_NEIGHBOUR	  4 /* a kept one was deleted or does not answer */
+#define NETLINK_CHANGED_FILTERS	  8 /* tc's, or their queueing disciplines */
 unsigned int netlink_events_drain(struct netlink_events *events,
 				  bool (*is_kept)(const struct netlink_hop *hop));
 void netlink_events_close(struct netlink_events *events); /* accepts NULL */

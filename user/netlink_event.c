@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What changed: the kernel's announcements about links, addresses, routes, routing
- * rules, next-hop objects and neighbours, boiled down to three bits. When it had
+ * rules, next-hop objects, neighbours and tc filters, boiled down to four bits. When it had
  * no room for one, everything may have changed.
  */
 #include <arpa/inet.h>
@@ -23,7 +23,9 @@
 #define READS_MAX 256
 /* Some thousand announcements, which the kernel accounts with a KiB each. */
 #define RECEIVE_BYTES (4 << 20)
-#define CHANGED_ALL   (NETLINK_CHANGED_ADDRESSES | NETLINK_CHANGED_ROUTES | NETLINK_LOST_NEIGHBOUR)
+#define CHANGED_ALL                                                                    \
+	(NETLINK_CHANGED_ADDRESSES | NETLINK_CHANGED_ROUTES | NETLINK_LOST_NEIGHBOUR | \
+	 NETLINK_CHANGED_FILTERS)
 
 struct netlink_events {
 	struct mnl_socket *socket;
@@ -39,9 +41,9 @@ struct drain {
 };
 
 static const unsigned int groups[] = {
-	RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-	RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,	 RTNLGRP_IPV4_RULE,
-	RTNLGRP_IPV6_RULE,  RTNLGRP_NEXTHOP,	 RTNLGRP_NEIGH,
+	RTNLGRP_LINK,	    RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE,
+	RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE,	 RTNLGRP_IPV6_RULE,   RTNLGRP_NEXTHOP,
+	RTNLGRP_NEIGH,	    RTNLGRP_TC,
 };
 
 /* Neighbours that are resolved or on the way to it stay in the kernel: a busy
@@ -137,6 +139,16 @@ static int note_change(const struct nlmsghdr *message, void *context)
 	case RTM_NEWNEXTHOP:
 	case RTM_DELNEXTHOP:
 		drain->changes |= NETLINK_CHANGED_ROUTES;
+		break;
+	case RTM_NEWQDISC:
+	case RTM_DELQDISC:
+	case RTM_NEWTFILTER:
+	case RTM_DELTFILTER:
+	case RTM_NEWCHAIN:
+	case RTM_DELCHAIN:
+	case RTM_NEWTCLASS:
+	case RTM_DELTCLASS:
+		drain->changes |= NETLINK_CHANGED_FILTERS;
 		break;
 	case RTM_NEWNEIGH:
 	case RTM_DELNEIGH:

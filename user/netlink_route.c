@@ -90,6 +90,7 @@ int netlink_default_interfaces(struct netlink_default **defaults, size_t *count)
 struct route_answer {
 	uint8_t type;
 	struct netlink_hop hop;
+	struct xdnat_addr source; /* of a packet of this host */
 };
 
 /* A next hop of the other family (RFC 5549): struct rtvia, address after it. */
@@ -126,6 +127,9 @@ static int read_route(const struct nlmsghdr *message, void *context)
 		case RTA_VIA:
 			read_via(attr, &answer->hop.next);
 			break;
+		case RTA_PREFSRC:
+			netlink_attr_addr(attr, &answer->source);
+			break;
 		}
 	}
 	return MNL_CB_OK;
@@ -145,9 +149,8 @@ static int no_route(int err, uint8_t type, const struct xdnat_addr *addr)
 	return fail(-EHOSTUNREACH, "no route to %s; look with: ip route get %s", text, text);
 }
 
-int netlink_route(const struct xdnat_addr *addr, struct netlink_hop *hop)
+static int ask_route(const struct xdnat_addr *addr, struct route_answer *answer)
 {
-	struct route_answer answer = {.type = RTN_UNSPEC, .hop.next = *addr};
 	union netlink_request request;
 	struct rtmsg *route;
 	int err;
@@ -156,9 +159,35 @@ int netlink_route(const struct xdnat_addr *addr, struct netlink_hop *hop)
 	route->rtm_family = netlink_family(addr);
 	route->rtm_dst_len = addr_is_v4(addr) ? 32 : 128;
 	netlink_request_put_addr(&request, RTA_DST, addr);
-	err = netlink_talk(&request, read_route, &answer);
-	if (err || answer.type != RTN_UNICAST || !answer.hop.ifindex)
-		return no_route(err, answer.type, addr);
-	*hop = answer.hop;
+	*answer = (struct route_answer){.type = RTN_UNSPEC, .hop.next = *addr};
+	err = netlink_talk(&request, read_route, answer);
+	if (err || answer->type != RTN_UNICAST || !answer->hop.ifindex)
+		return no_route(err, answer->type, addr);
+	return 0;
+}
+
+int netlink_route(const struct xdnat_addr *addr, struct netlink_hop *hop)
+{
+	struct route_answer answer;
+	int err = ask_route(addr, &answer);
+
+	if (!err)
+		*hop = answer.hop;
+	return err;
+}
+
+int netlink_route_source(const struct xdnat_addr *addr, struct xdnat_addr *source)
+{
+	static const struct xdnat_addr none;
+	struct route_answer answer;
+	char text[ADDR_TEXT_BYTES];
+	int err = ask_route(addr, &answer);
+
+	if (err)
+		return err;
+	if (addr_equal(&answer.source, &none))
+		return fail(-EHOSTUNREACH, "the interface towards %s has no address to send from",
+			    addr_format(addr, false, text));
+	*source = answer.source;
 	return 0;
 }

@@ -27,6 +27,13 @@ struct need {
 static struct need *kept_needs;
 static size_t kept_count;
 
+/* Where it found targets. */
+static struct {
+	uint32_t *ifindexes;
+	size_t count;
+	bool is_complete;
+} target_sides;
+
 static int compare_neighbours(const void *left, const void *right)
 {
 	return memcmp(left, right, sizeof(struct xdnat_neighbour));
@@ -201,6 +208,41 @@ static int apply(struct store *store, const struct need *needs, size_t count, bo
 	return err;
 }
 
+static bool is_target_side(uint32_t ifindex)
+{
+	for (size_t i = 0; i < target_sides.count; i++)
+		if (target_sides.ifindexes[i] == ifindex)
+			return true;
+	return false;
+}
+
+static int list_target_sides(const struct destinations *destinations)
+{
+	target_sides.count = 0;
+	target_sides.is_complete = destination_is_complete(destinations);
+	for (size_t i = 0; i < destinations->count; i++) {
+		uint32_t ifindex = destinations->items[i].hop.ifindex;
+		uint32_t *grown;
+
+		if (!destinations->items[i].is_target || !ifindex || is_target_side(ifindex))
+			continue;
+		grown = reallocarray(target_sides.ifindexes, target_sides.count + 1,
+				     sizeof(*grown));
+		if (!grown)
+			return fail(-ENOMEM, "no memory");
+		target_sides.ifindexes = grown;
+		grown[target_sides.count++] = ifindex;
+	}
+	return 0;
+}
+
+bool nexthop_target_sides(const uint32_t **ifindexes, size_t *count)
+{
+	*ifindexes = target_sides.ifindexes;
+	*count = target_sides.count;
+	return target_sides.is_complete;
+}
+
 int nexthop_sync(struct store *store)
 {
 	struct destinations destinations = {};
@@ -208,7 +250,10 @@ int nexthop_sync(struct store *store)
 	size_t count = 0;
 	int err;
 
+	target_sides.is_complete = false;
 	err = destination_read(store, &destinations);
+	if (!err)
+		err = list_target_sides(&destinations);
 	if (!err)
 		err = list_needs(&destinations, &needs, &count);
 	if (!err)

@@ -17,6 +17,9 @@ void nexthop_await(const struct xdnat_addr *targets, size_t count, int timeout_m
 /* One round: manages what rules and answered flows need, at most
  * XDNAT_NEIGHBOURS_MAX, lets go of what nobody needs any more. */
 int nexthop_sync(struct store *store);
+/* The interfaces that the last round found towards targets of rules and live flows, each
+ * once. True if that was all of them. */
+bool nexthop_target_sides(const uint32_t **ifindexes, size_t *count);
 /* A neighbour that the last round found needed. Asks nobody. */
 bool nexthop_is_kept(const struct netlink_hop *hop);
 /* Lets go of all that we manage. */

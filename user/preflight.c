@@ -7,6 +7,7 @@
 
 #include "addr.h"
 #include "log.h"
+#include "mode.h"
 #include "offload.h"
 
 static bool is_forwarding(const char *family, const char *interface)
@@ -50,13 +51,20 @@ static void warn_forwarding(const struct netlink_link *link)
 			    link->name);
 }
 
-/* On veth the sender's side decides what XDP gets to see. */
-static void warn_veth(const struct netlink_link *link)
+/* On such devices the sender's side decides what XDP gets to see. */
+static void warn_software(const struct netlink_link *link, uint8_t mode)
 {
-	log_warning(
-		"%s is a veth: its other end (PEER) must finish checksums and tags itself; type "
-		"there: ethtool -K PEER tx off txvlan off gro on",
-		link->name);
+	const char *lacks = mode_xdp_lacks(link);
+
+	if (!strcmp(link->kind, "veth"))
+		log_warning("%s is a veth: in %s mode its other end (PEER) must finish checksums "
+			    "and tags itself; type there: ethtool -K PEER tx off txvlan off gro "
+			    "on, or load it with --mode auto",
+			    link->name, mode_name(mode));
+	else if (lacks)
+		log_warning("%s: %s; in %s mode the senders must finish them (ethtool -K DEVICE "
+			    "tx off txvlan off), or load it with --mode auto",
+			    link->name, lacks, mode_name(mode));
 }
 
 void preflight_warn(const struct netlink_link *link, uint8_t mode)
@@ -64,8 +72,8 @@ void preflight_warn(const struct netlink_link *link, uint8_t mode)
 	if (!link->is_up)
 		log_warning("%s is down; type: ip link set %s up", link->name, link->name);
 	warn_forwarding(link);
-	if (mode == XDNAT_MODE_NATIVE && !strcmp(link->kind, "veth"))
-		warn_veth(link);
+	if (mode != XDNAT_MODE_TC)
+		warn_software(link, mode);
 	if (offload_has_lro(link->name))
 		log_warning("%s merges packets (LRO) before xdnat sees them; type: "
 			    "ethtool -K %s lro off",

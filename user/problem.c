@@ -14,14 +14,15 @@
 
 #include "addr.h"
 #include "attach.h"
+#include "attach_own.h"
 #include "confirm.h"
 #include "fail.h"
 #include "interface.h"
-#include "listener.h"
 #include "netlink.h"
+#include "problem_listener.h"
 #include "reason.h"
+#include "snat.h"
 
-#define LINE_BYTES 512
 /* Each rule costs two netlink questions; the screen is for people anyway. */
 #define RULES_JUDGED 256
 /* A client's first tries: fewer may still be answered. */
@@ -32,7 +33,7 @@ static void add(json_t *problems, const char *word, const char *format, ...)
 
 static void add(json_t *problems, const char *word, const char *format, ...)
 {
-	char line[LINE_BYTES];
+	char line[PROBLEM_LINE_BYTES];
 	va_list arguments;
 	json_t *other;
 	size_t i;
@@ -51,7 +52,9 @@ int problem_view_read(const struct store *store, struct problem_view *view)
 	int err;
 
 	view->store = store;
-	err = store_listeners(store, &view->listeners, &view->listener_count);
+	err = store_listeners(store, &view->set.listeners, &view->set.listener_count);
+	if (!err)
+		err = store_ranges(store, &view->set.ranges, &view->set.range_count);
 	if (err)
 		return err;
 	return store_interfaces(store, &view->interfaces, &view->interface_count);
@@ -60,7 +63,7 @@ int problem_view_read(const struct store *store, struct problem_view *view)
 void problem_view_free(struct problem_view *view)
 {
 	free(view->interfaces);
-	free(view->listeners);
+	listener_set_release(&view->set);
 }
 
 static bool is_sysctl_off(const char *path)
@@ -94,14 +97,24 @@ static const char *interface_name(uint32_t ifindex, char *name)
 	return name;
 }
 
-static bool is_loaded(const struct problem_view *view, uint32_t ifindex)
+/* Loaded, or only a target's side. */
+static bool has_row(const struct problem_view *view, uint32_t ifindex, bool is_side_enough)
 {
+	const struct store_interface *row;
 	size_t i;
 
-	for (i = 0; i < view->interface_count; i++)
-		if (view->interfaces[i].ifindex == ifindex)
+	for (i = 0; i < view->interface_count; i++) {
+		row = &view->interfaces[i];
+		if (row->ifindex == ifindex &&
+		    (is_side_enough || !(row->interface.flags & XDNAT_TARGET_SIDE)))
 			return true;
+	}
 	return false;
+}
+
+static bool is_loaded(const struct problem_view *view, uint32_t ifindex)
+{
+	return has_row(view, ifindex, false);
 }
 
 static void judge_neighbour(const struct netlink_hop *hop, const char *interface, json_t *problems)
@@ -129,7 +142,7 @@ static void judge_target(const struct problem_view *view, const struct xdnat_add
 		return;
 	}
 	interface_name(hop.ifindex, interface);
-	if (!is_loaded(view, hop.ifindex))
+	if (!has_row(view, hop.ifindex, true))
 		add(problems, "not_loaded",
 		    "replies of %s come in by %s, where xdnat is not loaded; type: xdnat load %s",
 		    text, interface, interface);
@@ -140,74 +153,13 @@ static bool has_listener(const struct problem_view *view, uint32_t rule)
 {
 	size_t i;
 
-	for (i = 0; i < view->listener_count; i++)
-		if (view->listeners[i].rule == rule)
+	for (i = 0; i < view->set.listener_count; i++)
+		if (view->set.listeners[i].rule == rule)
+			return true;
+	for (i = 0; i < view->set.range_count; i++)
+		if (view->set.ranges[i].rule == rule)
 			return true;
 	return false;
-}
-
-/* What must have an address for the rule to listen. */
-static const char *wanted_interface(const struct problem_view *view,
-				    const struct listener_world *world, const struct spec *spec)
-{
-	bool is_v6 = !addr_is_v4(&spec->target);
-	size_t i;
-
-	if (spec->bind == SPEC_BIND_INTERFACE)
-		return "its interface does not have";
-	for (i = 0; spec->bind == SPEC_BIND_DEFAULT && i < world->default_count; i++)
-		if (world->defaults[i].is_v6 == is_v6 &&
-		    is_loaded(view, world->defaults[i].ifindex))
-			return "no loaded interface with the default route has";
-	return "no loaded interface has";
-}
-
-/* True if another rule has each of the listeners that this one would like. */
-static bool are_taken(const struct problem_view *view, const struct store_listener *wanted,
-		      size_t count)
-{
-	size_t taken = 0;
-	size_t i, j;
-
-	for (i = 0; i < count; i++)
-		for (j = 0; j < view->listener_count; j++)
-			taken += memcmp(&view->listeners[j].key, &wanted[i].key,
-					sizeof(wanted[i].key)) == 0;
-	return taken == count;
-}
-
-/* Why a rule listens nowhere: its interfaces have no address, other rules have
- * them all, or a command that was killed has not finished. */
-static void judge_listeners(const struct problem_view *view, const struct store_rule *rule,
-			    json_t *problems)
-{
-	const char *name = rule->spec.name;
-	struct store_listener *wanted = NULL;
-	struct listener_world world = {};
-	size_t count = 0;
-
-	if (listener_world_read(view->store, &world) ||
-	    listener_expand(rule, 1, &world, &wanted, &count))
-		goto out;
-	if (!count)
-		add(problems, "no_address",
-		    "rule %s listens nowhere at present: %s an %s address (link-local ones do not "
-		    "count); it follows once there is one",
-		    name, wanted_interface(view, &world, &rule->spec),
-		    addr_is_v4(&rule->spec.target) ? "IPv4" : "IPv6");
-	else if (are_taken(view, wanted, count))
-		add(problems, "no_address",
-		    "rule %s listens nowhere at present: rules bound more closely have its "
-		    "addresses and port",
-		    name);
-	else
-		add(problems, "no_listener",
-		    "rule %s is not in force: a command was interrupted, or addresses have just "
-		    "changed; type: xdnat load",
-		    name);
-out:
-	free(wanted);
-	listener_world_release(&world);
 }
 
 /* The interface that BIND names or that has its address; 0: none or many. */
@@ -246,16 +198,62 @@ static void judge_bind(const struct problem_view *view, const struct spec *spec,
 		    spec->name, name, name);
 }
 
+static bool is_ours(const struct xdnat_addr *addr)
+{
+	struct netlink_address *addresses = NULL;
+	bool found = false;
+	size_t count = 0;
+	size_t i;
+
+	if (netlink_addresses(&addresses, &count))
+		return true; /* not known: nothing is said */
+	for (i = 0; i < count && !found; i++)
+		found = addr_equal(&addresses[i].addr, addr);
+	free(addresses);
+	return found;
+}
+
+/* What the target is to see as the source, and from which port. */
+static void judge_source(const struct problem_view *view, const struct spec *spec, json_t *problems)
+{
+	char text[ADDR_TEXT_BYTES];
+	struct xdnat_config config;
+	struct xdnat_addr addr;
+
+	if (!snat_is_needed(spec))
+		return;
+	if (snat_choose(spec, &addr))
+		add(problems, "no_source",
+		    "rule %s has no address to masquerade with: %s; give it one: snat=ADDRESS",
+		    spec->name, fail_text());
+	else if (!is_ours(&addr))
+		add(problems, "foreign_source",
+		    "rule %s masquerades with %s, which no interface here has: answers to it do "
+		    "not "
+		    "come back; give the rule another: snat=ADDRESS",
+		    spec->name, addr_format(&addr, false, text));
+	if (!store_config(view->store, &config) && !config.snat_ports)
+		add(problems, "no_port",
+		    "there is no port to masquerade from: this host uses all of them itself "
+		    "(sysctl net.ipv4.ip_local_port_range); type: xdnat load --snat-ports A-B");
+}
+
 void problem_of_rule(const struct problem_view *view, const struct store_rule *rule,
 		     json_t *problems)
 {
+	char line[PROBLEM_LINE_BYTES];
+	const char *word;
+
 	if (!rule->spec.enabled)
 		return;
-	judge_forwarding(!addr_is_v4(&rule->spec.target), problems);
-	if (!has_listener(view, rule->id))
-		judge_listeners(view, rule, problems);
+	if (!rule->spec.is_local)
+		judge_forwarding(!addr_is_v4(&rule->spec.target), problems);
+	if (!has_listener(view, rule->id) && (word = problem_listener(view, rule, line)))
+		add(problems, word, "%s", line);
 	judge_bind(view, &rule->spec, problems);
-	judge_target(view, &rule->spec.target, problems);
+	if (!rule->spec.is_local)
+		judge_target(view, &rule->spec.target, problems);
+	judge_source(view, &rule->spec, problems);
 }
 
 /* The fault that is most often made: the target's replies go elsewhere. */
@@ -283,8 +281,11 @@ static void judge_confirm(const struct instance *instance, json_t *problems)
 
 /* One that is loaded and not attached. With no other program in the way, the daemon
  * attaches it within a second. */
-static void judge_interface(const char *name, json_t *problems)
+static void judge_interface(const struct instance *instance, const struct store_interface *row,
+			    json_t *problems)
 {
+	struct attach_own own = attach_own_read(instance->pin_dir);
+	const char *name = row->interface.name;
 	struct netlink_link link;
 
 	if (netlink_link(name, &link))
@@ -292,7 +293,8 @@ static void judge_interface(const char *name, json_t *problems)
 		    "%s is gone; xdnatd attaches to it once there is an interface of that name; if "
 		    "there will be none, type: xdnat unload %s",
 		    name, name);
-	else if (link.xdp_prog_id)
+	else if (row->interface.mode != XDNAT_MODE_TC && link.xdp_prog_id &&
+		 !attach_own_has_id(&own, link.xdp_prog_id))
 		add(problems, "not_attached",
 		    "%s forwards nothing: another XDP program (id %" PRIu32 ") is on it, and "
 		    "xdnatd tries again every second; to look at it: bpftool net show dev %s",
@@ -312,9 +314,9 @@ static void judge_interfaces(const struct instance *instance, const struct probl
 
 	for (i = 0; i < view->interface_count; i++) {
 		row = &view->interfaces[i];
-		if (attach_is_attached(instance, row->ifindex))
+		if (attach_is_attached(instance, row))
 			continue;
-		judge_interface(row->interface.name, problems);
+		judge_interface(instance, row, problems);
 	}
 }
 
@@ -329,19 +331,21 @@ static void judge_daemon(const struct instance *instance, json_t *problems)
 /* Packets dropped since load, one record a reason. */
 static int judge_counters(const struct store *store, json_t *problems)
 {
-	struct xdnat_counter counters[XDNAT_REASON_MAX];
+	struct store_counters counters;
+	uint64_t packets;
 	int reason;
 	int err;
 
-	err = store_counters(store, counters);
+	err = store_counters(store, &counters);
 	if (err)
 		return err;
-	for (reason = XDNAT_FIRST_DROP; reason < XDNAT_REASON_MAX; reason++)
-		if (counters[reason].packets)
+	for (reason = XDNAT_FIRST_DROP; reason < XDNAT_REASON_MAX; reason++) {
+		packets = store_reason_pkts(&counters, reason);
+		if (packets)
 			add(problems, reason_name(reason),
-			    "%" PRIu64 " packets dropped since load, %s: %s",
-			    (uint64_t)counters[reason].packets, reason_name(reason),
-			    reason_help(reason));
+			    "%" PRIu64 " packets dropped since load, %s: %s", packets,
+			    reason_name(reason), reason_help(reason));
+	}
 	return 0;
 }
 

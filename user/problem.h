@@ -9,14 +9,16 @@
 #include <jansson.h>
 
 #include "instance.h"
+#include "listener.h"
 #include "rule_set.h"
 #include "store.h"
+
+#define PROBLEM_LINE_BYTES 512
 
 /* What rules are judged by, read once. */
 struct problem_view {
 	const struct store *store;
-	struct store_listener *listeners;
-	size_t listener_count;
+	struct listener_set set; /* in force */
 	struct store_interface *interfaces;
 	size_t interface_count;
 };

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -145,6 +146,8 @@ static int config_fill(struct xdnat_config *config, int clock, uint32_t flows)
 	config->abi = XDNAT_ABI;
 	config->flows = flows;
 	config->next_id = 1;
+	if (getrandom(&config->seed, sizeof(config->seed), 0) != sizeof(config->seed))
+		return fail(-errno, "cannot have a random number: %s", strerror(errno));
 	config->netns_cookie = store_netns_cookie();
 	config->tick_jiffies = config->hz;
 	for (int i = 0; i < XDNAT_LIFE_MAX; i++)
@@ -309,9 +312,15 @@ int program_load(const struct instance *instance, const struct store *store,
 	return err;
 }
 
-int program_xdp(const struct programs *programs)
+struct attach_programs program_attached(const struct programs *programs)
 {
-	return bpf_program__fd(programs->skeleton->progs.xdnat_xdp);
+	const struct xdnat_bpf *skeleton = programs->skeleton;
+
+	return (struct attach_programs){
+		.xdp = bpf_program__fd(skeleton->progs.xdnat_xdp),
+		.tc = {bpf_program__fd(skeleton->progs.xdnat_ingress),
+		       bpf_program__fd(skeleton->progs.xdnat_egress)},
+	};
 }
 
 void program_discard_beside(const struct instance *instance, const struct programs *programs)

@@ -6,6 +6,7 @@
 #ifndef XDNAT_PROGRAM_H
 #define XDNAT_PROGRAM_H
 
+#include "attach.h"
 #include "instance.h"
 #include "store.h"
 
@@ -26,8 +27,8 @@ int program_load(const struct instance *instance, const struct store *store,
 /* Gives an object that is open the instance's pinned maps instead of its own. */
 int program_reuse_maps(const struct instance *instance, struct bpf_object *object);
 void program_free(struct programs *programs); /* accepts NULL */
-/* The XDP program's descriptor; stays theirs. */
-int program_xdp(const struct programs *programs);
+/* The descriptors of those that run on interfaces; they stay theirs. */
+struct attach_programs program_attached(const struct programs *programs);
 /* Their pins, in two steps: beside those of the instance under other names (which
  * may fail), then in their place. Discard removes what is left of the first step,
  * a killed one's too. */

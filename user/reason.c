@@ -17,13 +17,17 @@ static const struct {
 		{"other_mac",
 		 "not addressed to this interface's MAC address (broadcast, a bridge's)"},
 	[XDNAT_PASS_NO_RULE] = {"no_rule", "no rule and no flow: for this host or another program"},
+	[XDNAT_HAND_ON_NEIGHBOUR] = {"to_tc_neighbour",
+				     "the next hop's MAC address is not known yet: tc has the "
+				     "kernel ask for it"},
+	[XDNAT_HAND_ON_WAY_OUT] = {"to_tc_way_out",
+				   "it leaves by an interface that XDP cannot send to: tc does"},
+	[XDNAT_HAND_ON_PRIORITY_TAG] = {"to_tc_priority_tag",
+					"priority-tagged (VLAN 0): tc forwards it untagged"},
 	[XDNAT_DROP_HEADER_CHECKSUM] = {"header_checksum",
 					"wrong IPv4 header checksum: look for a bad cable or card"},
 	[XDNAT_DROP_MALFORMED] = {"malformed",
 				  "TCP or UDP header cut short or at odds with itself"},
-	[XDNAT_DROP_PRIORITY_TAG] =
-		{"priority_tag",
-		 "priority-tagged (VLAN 0): this version does not forward it; send it untagged"},
 	[XDNAT_DROP_IP_OPTIONS] = {"ip_options",
 				   "IPv4 options: this version does not forward them"},
 	[XDNAT_DROP_EXT_HEADERS] = {"ext_headers",
@@ -47,9 +51,6 @@ static const struct {
 	[XDNAT_DROP_FORWARDING_OFF] = {"forwarding_off",
 				       "forwarding is off: sysctl -w net.ipv4.ip_forward=1 "
 				       "net.ipv6.conf.all.forwarding=1"},
-	[XDNAT_DROP_NO_NEIGHBOUR] = {"no_neighbour",
-				     "the target's or gateway's MAC address is not known (yet): "
-				     "is it up, is xdnatd running?"},
 	[XDNAT_DROP_NOT_LOADED] = {"not_loaded", "it would leave by an interface without xdnat: "
 						 "xdnat load that interface too"},
 	[XDNAT_DROP_WRONG_INTERFACE] = {"wrong_interface",
@@ -61,6 +62,14 @@ static const struct {
 	[XDNAT_DROP_TABLE_FULL] =
 		{"table_full", "no room for new flows; they end after their lifetime; more room: "
 			       "xdnat unload --all, then load --flows N"},
+	[XDNAT_DROP_NO_PORT] = {"no_port",
+				"no source port is free towards that target: see `xdnat status`; "
+				"more: load --snat-ports A-B"},
+	[XDNAT_DROP_NO_SOURCE] = {"no_source",
+				  "no address to masquerade with towards that target: see `xdnat "
+				  "status`; give the rule one: snat=ADDRESS"},
+	[XDNAT_DROP_LEAK] = {"leak", "from a target's private address and port, without a flow: it "
+				     "would show that address to the outside"},
 	[XDNAT_DROP_EXPIRED] = {"expired", "the flow has ended: the client must connect again"},
 	[XDNAT_DROP_BUSY] = {"busy", "the flow was being changed at that moment: senders retry"},
 };
@@ -80,5 +89,19 @@ const char *reason_verdict(enum xdnat_reason reason)
 {
 	if (reason < XDNAT_FIRST_PASS)
 		return "forwarded";
-	return reason < XDNAT_FIRST_DROP ? "passed" : "dropped";
+	if (reason < XDNAT_FIRST_HAND_ON)
+		return "passed";
+	return reason < XDNAT_FIRST_DROP ? "handed on" : "dropped";
+}
+
+const char *reason_hook(uint32_t hook)
+{
+	static const char *const hooks[] = {
+		[XDNAT_HOOK_XDP] = "xdp",
+		[XDNAT_HOOK_INGRESS] = "ingress",
+		[XDNAT_HOOK_EGRESS] = "egress",
+	};
+	_Static_assert(sizeof(hooks) / sizeof(hooks[0]) == XDNAT_HOOKS, "a hook has no name");
+
+	return hooks[hook];
 }

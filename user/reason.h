@@ -5,13 +5,17 @@
 #ifndef XDNAT_REASON_H
 #define XDNAT_REASON_H
 
+#include <stdint.h>
+
 #include "xdnat_abi.h"
 
-/* "no_neighbour": stable, in JSON. */
+/* "table_full": stable, in JSON. */
 const char *reason_name(enum xdnat_reason reason);
 /* "the target's or gateway's MAC address is not known (yet)": one line. */
 const char *reason_help(enum xdnat_reason reason);
-/* "forwarded", "passed" or "dropped". */
+/* "forwarded", "passed", "handed on" or "dropped". */
 const char *reason_verdict(enum xdnat_reason reason);
+/* "xdp", "ingress", "egress". */
+const char *reason_hook(uint32_t hook);
 
 #endif

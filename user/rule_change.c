@@ -9,10 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr.h"
 #include "fail.h"
 #include "listener.h"
 #include "log.h"
+#include "rule_overlap.h"
 #include "rules_file.h"
+#include "snat.h"
+#include "target_port.h"
 
 /* What a plan is made of. */
 struct plan {
@@ -21,6 +25,7 @@ struct plan {
 	size_t count;
 	bool *gone;	    /* as set->rules; unset again for what stays */
 	const char **names; /* of all rules that will be there */
+	const struct spec **specs;
 	struct rule_change *change;
 };
 
@@ -50,12 +55,13 @@ static int fail_line(int err, unsigned int line)
 
 static int fail_taken(const struct rule_wanted *wanted, const struct spec *other)
 {
-	char target[SPEC_LISTENER_BYTES];
+	char target[SPEC_LISTENER_BYTES], listener[SPEC_LISTENER_BYTES];
 	char name[SPEC_QUOTED_BYTES(SPEC_NAME_BYTES)];
 	struct spec enabled = *other;
 	int err;
 
 	spec_format_target(other, target);
+	spec_format_listener(other, listener);
 	spec_quote(other->name, name);
 	enabled.enabled = wanted->spec.enabled;
 	if (spec_equal(&enabled, &wanted->spec))
@@ -64,10 +70,10 @@ static int fail_taken(const struct rule_wanted *wanted, const struct spec *other
 			   other->enabled ? "disable" : "enable", name);
 	else
 		err = fail(-EEXIST,
-			   "port %u is already forwarded by rule %s to %s%s; to change it: "
+			   "%s is already forwarded by rule %s to %s%s; to change it: "
 			   "xdnat rule replace %s RULE, to delete it: xdnat rule del %s",
-			   other->port_host, other->name, target,
-			   other->enabled ? "" : " (disabled)", name, name);
+			   listener, other->name, target, other->enabled ? "" : " (disabled)", name,
+			   name);
 	return fail_line(err, wanted->line);
 }
 
@@ -81,15 +87,50 @@ static int fail_twice(const struct rule_wanted *wanted, const struct rule_wanted
 		wanted->line);
 }
 
+static const struct rule_wanted *wanted_name(const struct plan *plan, const char *name)
+{
+	for (size_t i = 0; i < plan->count; i++)
+		if (!strcmp(plan->order[i]->spec.name, name))
+			return plan->order[i];
+	return NULL;
+}
+
+/* Two rules have a port in common, and one of them at least is wanted: it is the later
+ * one, since those that are there come first. */
+static int fail_overlap(const struct plan *plan, const struct spec *first,
+			const struct spec *second)
+{
+	const struct rule_wanted *wanted = wanted_name(plan, second->name);
+	char first_text[SPEC_LISTENER_BYTES], second_text[SPEC_LISTENER_BYTES];
+	char target[SPEC_LISTENER_BYTES], name[SPEC_QUOTED_BYTES(SPEC_NAME_BYTES)];
+
+	spec_format_listener(first, first_text);
+	spec_format_listener(second, second_text);
+	spec_format_target(first, target);
+	spec_quote(first->name, name);
+	return fail_line(fail(-EEXIST,
+			      "%s overlaps rule %s, which forwards %s to %s; leave out what both "
+			      "have%s, or type: xdnat rule del %s",
+			      second_text, first->name, first_text, target,
+			      second->form == SPEC_EXACT ? "" : " (except=)", name),
+			 wanted ? wanted->line : 0);
+}
+
 /* present: the rule of that listener which goes, or NULL. */
 static void add(struct plan *plan, const struct spec *spec, const struct store_rule *present)
 {
 	struct rule_change *change = plan->change;
-	bool is_same = present && spec_same_target(&present->spec, spec);
+	bool is_same = present && spec_same_row(&present->spec, spec);
 
 	change->was_enabled[change->added_count] = is_same && present->spec.enabled;
 	change->added[change->added_count++] =
 		(struct store_rule){.id = is_same ? present->id : 0, .spec = *spec};
+}
+
+/* Its prefixes may be others than when they were last read. */
+static bool may_have_changed(const struct spec *spec)
+{
+	return spec->enabled && (source_is_file(spec->allow) || source_is_file(spec->deny));
 }
 
 /* The next wanted rule beside the one of that listener which is there. */
@@ -102,7 +143,8 @@ static int plan_one(struct plan *plan, const struct rule_wanted *wanted)
 			   : NULL;
 	size_t at = present ? present - set->rules : 0;
 
-	if (present && spec_equal(&present->spec, &wanted->spec)) {
+	if (present && spec_equal(&present->spec, &wanted->spec) &&
+	    !(plan->gone[at] && may_have_changed(&wanted->spec))) {
 		plan->gone[at] = false;
 		plan->change->unchanged++;
 		return 0;
@@ -128,14 +170,6 @@ static int plan_listeners(struct plan *plan)
 			err = fail_twice(wanted, before);
 	}
 	return err;
-}
-
-static const struct rule_wanted *wanted_name(const struct plan *plan, const char *name)
-{
-	for (size_t i = 0; i < plan->count; i++)
-		if (!strcmp(plan->order[i]->spec.name, name))
-			return plan->order[i];
-	return NULL;
 }
 
 /* name: of two rules that would be there, one of them wanted. */
@@ -184,6 +218,25 @@ static int plan_names(struct plan *plan)
 	return 0;
 }
 
+/* Of the rules that will be there no two have a port in common, but by precedence. */
+static int plan_overlaps(struct plan *plan)
+{
+	const struct rule_change *change = plan->change;
+	struct rule_overlap overlap;
+	size_t count = 0;
+	int found;
+
+	for (size_t i = 0; i < plan->set->count; i++)
+		if (!plan->gone[i])
+			plan->specs[count++] = &plan->set->rules[i].spec;
+	for (size_t i = 0; i < change->added_count; i++)
+		plan->specs[count++] = &change->added[i].spec;
+	found = rule_overlap_find(plan->specs, count, &overlap);
+	return found > 0
+		       ? fail_overlap(plan, plan->specs[overlap.first], plan->specs[overlap.second])
+		       : found;
+}
+
 static int plan_alloc(struct plan *plan, size_t count)
 {
 	size_t present = plan->set->count;
@@ -191,11 +244,13 @@ static int plan_alloc(struct plan *plan, size_t count)
 	plan->order = calloc(count + 1, sizeof(*plan->order));
 	plan->gone = calloc(present + 1, sizeof(*plan->gone));
 	plan->names = calloc(present + count + 1, sizeof(*plan->names));
+	plan->specs = calloc(present + count + 1, sizeof(*plan->specs));
 	plan->change->added = calloc(count + 1, sizeof(*plan->change->added));
+	plan->change->sources = calloc(count + 1, sizeof(*plan->change->sources));
 	plan->change->removed = calloc(present + 1, sizeof(*plan->change->removed));
 	plan->change->was_enabled = calloc(count + 1, sizeof(*plan->change->was_enabled));
-	if (plan->change->was_enabled && plan->order && plan->gone && plan->names &&
-	    plan->change->added && plan->change->removed)
+	if (plan->change->was_enabled && plan->order && plan->gone && plan->names && plan->specs &&
+	    plan->change->added && plan->change->sources && plan->change->removed)
 		return 0;
 	return fail(-ENOMEM, "no memory for %zu rules", present + count);
 }
@@ -214,16 +269,41 @@ int rule_change_plan(const struct rule_set *set, const bool *gone, const struct 
 	qsort(plan.order, count, sizeof(*plan.order), compare_wanted);
 	err = plan_listeners(&plan);
 	if (!err)
+		err = plan_overlaps(&plan);
+	if (!err)
 		err = plan_names(&plan);
 out:
 	free(plan.order);
 	free(plan.gone);
 	free(plan.names);
+	free(plan.specs);
+	return err;
+}
+
+int rule_change_read_sources(struct rule_change *change)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < change->added_count; i++) {
+		const struct spec *spec = &change->added[i].spec;
+		unsigned int families = spec_families(spec);
+
+		if (!spec->enabled)
+			continue;
+		err = source_read("allow", spec->allow, families, &change->sources[i].allow);
+		if (!err)
+			err = source_read("deny", spec->deny, families, &change->sources[i].deny);
+	}
 	return err;
 }
 
 void rule_change_free(struct rule_change *change)
 {
+	for (size_t i = 0; change->sources && i < change->added_count; i++) {
+		source_release(&change->sources[i].allow);
+		source_release(&change->sources[i].deny);
+	}
+	free(change->sources);
 	free(change->removed);
 	free(change->added);
 	free(change->was_enabled);
@@ -256,6 +336,19 @@ static struct store_rule *rules_after(const struct rule_set *set, struct rule_ch
 	return rules;
 }
 
+static int add_sources(struct store *store, const struct rule_change *change)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < change->added_count; i++) {
+		const struct store_rule *rule = &change->added[i];
+
+		if (rule->spec.enabled && spec_has_sources(&rule->spec))
+			err = store_prefixes_add(store, rule->key, &change->sources[i]);
+	}
+	return err;
+}
+
 /* Everything up to the moment from which it holds. */
 static int prepare_and_commit(struct store *store, const struct rule_set *set,
 			      struct rule_change *change)
@@ -267,22 +360,29 @@ static int prepare_and_commit(struct store *store, const struct rule_set *set,
 
 	err = store_change_add(store, change->added, change->added_count);
 	if (!err)
+		err = add_sources(store, change);
+	if (!err)
 		err = store_change_remove(store, change->removed, change->removed_count);
 	if (err)
 		return err;
 	rules = rules_after(set, change, &count);
-	err = rules ? listener_prepare(store, rules, count, &is_swap)
-		    : fail(-ENOMEM, "no memory for the rules");
+	err = rules ? snat_sync(store, rules, count) : fail(-ENOMEM, "no memory for the rules");
+	if (!err)
+		err = listener_prepare(store, rules, count, &is_swap);
 	free(rules);
 	return err ? err : store_change_commit(store, is_swap);
 }
 
-static int write_file(const struct instance *instance, const struct store *store)
+/* What comes once the rules hold: the leak guard forgets those that went, and the copy
+ * of the rules is written. */
+static int finish(const struct instance *instance, struct store *store)
 {
 	struct store_rule *rules = NULL;
 	size_t count;
 	int err = store_rules(store, &rules, &count);
 
+	if (!err)
+		err = target_port_prune(store, rules, count);
 	if (!err)
 		err = rules_file_write(instance, rules, count);
 	free(rules);
@@ -295,7 +395,9 @@ static int refresh(const struct instance *instance, struct store *store)
 {
 	int err = listener_sync(store);
 
-	if (!err && write_file(instance, store))
+	if (!err)
+		err = snat_follow(store);
+	if (!err && finish(instance, store))
 		log_warning("%s", fail_text());
 	return err;
 }
@@ -324,7 +426,7 @@ int rule_change_apply(const struct instance *instance, struct store *store,
 		return rule_change_refresh_after(instance, store, err);
 	if (store_change_settle(store))
 		log_warning("%s", fail_text());
-	if (write_file(instance, store))
+	if (finish(instance, store))
 		log_warning("%s", fail_text());
 	return 0;
 }

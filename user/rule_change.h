@@ -21,6 +21,7 @@ struct rule_change {
 	 * before, but of the same listener and target, is removed and added under its id. */
 	struct store_rule *added;
 	size_t added_count;
+	struct store_sources *sources; /* as added: of enabled ones that have some */
 	bool *was_enabled; /* as added: the rule was in force under its id, and is changed */
 	size_t changed;	   /* of the added ones: their listener had another rule */
 	size_t unchanged;  /* wanted and already there */
@@ -31,6 +32,8 @@ struct rule_change {
  * two rules would have one listener or one name, -ENOSPC if they are too many. */
 int rule_change_plan(const struct rule_set *set, const bool *gone, const struct rule_wanted *wanted,
 		     size_t count, struct rule_change *change);
+/* Reads the prefixes of the added rules, files among them. 0, or -EINVAL with fail(). */
+int rule_change_read_sources(struct rule_change *change);
 void rule_change_free(struct rule_change *change);
 
 /* In force, to the packet, when it returns 0; otherwise all is as before. set: the

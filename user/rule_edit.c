@@ -17,6 +17,7 @@
 #include "nexthop.h"
 #include "problem.h"
 #include "progress.h"
+#include "target_side.h"
 
 #define RESOLVE_MS 1000
 /* Each costs questions to the kernel; `xdnat` shows the others' problems. */
@@ -67,6 +68,7 @@ void rule_edit_end(struct rule_edit *edit)
 /* What forbids a new rule, other rules apart. */
 static int check_new(const struct spec *spec, bool force)
 {
+	uint16_t session_host = force || !spec->enabled ? 0 : host_port_of_session(spec);
 	struct netlink_link link;
 
 	if (spec->bind == SPEC_BIND_INTERFACE && !if_nametoindex(spec->bind_interface)) {
@@ -75,11 +77,11 @@ static int check_new(const struct spec *spec, bool force)
 		if (err)
 			return err;
 	}
-	if (!force && spec->enabled && host_port_is_session(spec))
+	if (session_host)
 		return fail(-EBUSY,
 			    "port %u carries your own ssh session, which would end; add --force "
 			    "to do it all the same",
-			    spec->port_host);
+			    session_host);
 	return 0;
 }
 
@@ -108,7 +110,7 @@ static size_t list_targets(const struct rule_change *change, struct xdnat_addr *
 	for (size_t i = 0; i < change->added_count && count < RULES_JUDGED; i++) {
 		const struct spec *spec = &change->added[i].spec;
 
-		if (spec->enabled &&
+		if (spec->enabled && !spec->is_local &&
 		    !lfind(&spec->target, targets, &count, sizeof(*targets), compare_addrs))
 			targets[count++] = spec->target;
 	}
@@ -129,10 +131,12 @@ static void ask_for(const struct rule_edit *edit, const struct xdnat_addr *targe
 
 static void warn_of_service(const struct spec *spec)
 {
-	if (host_port_is_listening(spec))
+	uint16_t port_host = host_port_of_service(spec);
+
+	if (port_host)
 		log_warning("a service of this host listens on port %u; clients from outside no "
 			    "longer reach it",
-			    spec->port_host);
+			    port_host);
 }
 
 /* What will keep new rules from working: said, not refused, since routes, addresses
@@ -204,10 +208,15 @@ int rule_edit_apply(struct rule_edit *edit, const struct rule_wanted *wanted, si
 	progress_begin("changing the rules");
 	err = rule_change_plan(&edit->set, edit->gone, wanted, count, &edit->change);
 	if (!err)
+		err = rule_change_read_sources(&edit->change);
+	if (!err)
 		err = check_all(edit, options->force);
 	if (!err) {
 		target_count = list_targets(&edit->change, targets);
 		ask_for(edit, targets, target_count);
+		if (target_side_add(edit->instance, edit->store, edit->change.added,
+				    edit->change.added_count))
+			log_warning("%s", fail_text());
 		err = rule_change_apply(edit->instance, edit->store, &edit->set, &edit->change);
 		edit->is_committed = !err;
 	}

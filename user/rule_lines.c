@@ -6,8 +6,7 @@
 #include <string.h>
 
 #include "fail.h"
-
-#define LINE_BYTES 2048 /* more than a rule can take */
+#include "line.h"
 
 static int append(struct rule_wanted **wanted, size_t *count, size_t *room,
 		  const struct rule_wanted *line)
@@ -24,27 +23,6 @@ static int append(struct rule_wanted **wanted, size_t *count, size_t *room,
 	}
 	(*wanted)[(*count)++] = *line;
 	return 0;
-}
-
-/* The next line without its end, in text. 1, 0 at the end of the file, or -errno. */
-static int read_line(FILE *file, char *text)
-{
-	size_t length = 0;
-	int c;
-
-	while ((c = getc(file)) != EOF && c != '\n') {
-		if (!c)
-			return fail(-EINVAL, "it holds a NUL byte: this is not text");
-		if (length == LINE_BYTES - 1)
-			return fail(-EINVAL, "it is longer than %d bytes", LINE_BYTES - 1);
-		text[length++] = c;
-	}
-	if (ferror(file))
-		return fail_kernel(-errno, "cannot read the rules");
-	if (length && text[length - 1] == '\r')
-		length--;
-	text[length] = '\0';
-	return length || c != EOF;
 }
 
 /* 1: a rule, 0: none, or -EINVAL. */
@@ -68,7 +46,7 @@ int rule_lines_read(FILE *file, struct rule_wanted **wanted, size_t *count)
 
 	*wanted = NULL;
 	*count = 0;
-	while ((result = read_line(file, text))) {
+	while ((result = line_read(file, text))) {
 		line.line++;
 		if (result > 0)
 			result = parse(text, &line.spec);

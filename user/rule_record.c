@@ -4,9 +4,11 @@
  */
 #include "rule_record.h"
 
-#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
 
 #include "addr.h"
+#include "spec_ports.h"
 
 static json_t *bind_record(const struct spec *spec)
 {
@@ -25,17 +27,68 @@ static json_t *bind_record(const struct spec *spec)
 	return json_null();
 }
 
+static json_t *except_record(const struct spec *spec)
+{
+	json_t *except = json_array();
+	char text[SPEC_PORTS_BYTES];
+
+	for (uint8_t i = 0; i < spec->except_count; i++)
+		json_array_append_new(except,
+				      json_string(spec_ports_format(&spec->except[i], text)));
+	return except;
+}
+
+static json_t *snat_record(const struct spec *spec)
+{
+	static const struct xdnat_addr none;
+	char text[ADDR_TEXT_BYTES];
+
+	if (addr_equal(&spec->snat, &none))
+		return json_null();
+	return json_string(addr_format(&spec->snat, false, text));
+}
+
+/* A file by its name, prefixes one by one. */
+static json_t *sources_record(const char *text)
+{
+	char copy[SOURCE_TEXT_BYTES], *rest = copy;
+	json_t *prefixes;
+
+	if (!*text || source_is_file(text))
+		return *text ? json_string(text) : json_null();
+	snprintf(copy, sizeof(copy), "%s", text);
+	prefixes = json_array();
+	while (rest)
+		json_array_append_new(prefixes, json_string(strsep(&rest, ",")));
+	return prefixes;
+}
+
+static json_t *mss_record(uint16_t mss_host)
+{
+	if (mss_host == XDNAT_MSS_AUTO)
+		return json_string("auto");
+	return mss_host ? json_integer(mss_host) : json_string("off");
+}
+
 json_t *rule_record(const struct spec *spec)
 {
 	char target[ADDR_TEXT_BYTES];
-	json_t *record;
 
-	record = json_pack("{s:s, s:o, s:i, s:s, s:s, s:i, s:b, s:s, s:s?}", "name", spec->name,
-			   "bind", bind_record(spec), "port", (int)spec->port_host, "proto",
-			   spec->proto == IPPROTO_UDP ? "udp" : "tcp", "target",
-			   addr_format(&spec->target, false, target), "target_port",
-			   (int)spec->target_port_host, "enabled", (int)spec->enabled, "mode",
-			   "preserve", "comment", *spec->comment ? spec->comment : NULL);
+	json_t *record = json_pack(
+		"{s:s, s:o, s:i, s:i, s:b, s:s, s:s, s:i, s:i, s:o, s:b, s:s, s:o, s:b, s:s?}",
+		"name", spec->name, "bind", bind_record(spec), "port", (int)spec->ports.first_host,
+		"last_port", (int)spec->ports.last_host, "any_port", (int)(spec->form == SPEC_ANY),
+		"proto", spec_protos_name(spec), "target",
+		spec->is_local ? "local" : addr_format(&spec->target, false, target), "target_port",
+		(int)spec->target_ports.first_host, "target_last_port",
+		(int)spec->target_ports.last_host, "except", except_record(spec), "enabled",
+		(int)spec->enabled, "mode", spec->is_masqueraded ? "masquerade" : "preserve",
+		"snat", snat_record(spec), "hairpin", (int)spec->has_hairpin, "comment",
+		*spec->comment ? spec->comment : NULL);
+
+	json_object_set_new(record, "allow", sources_record(spec->allow));
+	json_object_set_new(record, "deny", sources_record(spec->deny));
+	json_object_set_new(record, "mss", mss_record(spec->mss_host));
 	return record;
 }
 

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/pkt_cls.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,8 +24,20 @@
 #define FAR_JIFFIES 0x3fffffff /* no tick ends meanwhile: no route is asked for */
 #define FRAME_BYTES 256
 
+/* Where a packet is seen, and by which program. */
+static const struct hook {
+	const char *words;
+	const char *program;
+	uint32_t number;
+} hooks[XDNAT_HOOKS] = {
+	{"XDP", "xdnat_xdp", XDNAT_HOOK_XDP},
+	{"tc", "xdnat_ingress", XDNAT_HOOK_INGRESS},
+	{"tc egress", "xdnat_egress", XDNAT_HOOK_EGRESS},
+};
+
 struct selftest {
 	const struct bpf_object *object;
+	const struct hook *hook;
 	int program;
 	int flows[2]; /* by is_v6 */
 	uint32_t until;
@@ -63,7 +76,7 @@ static int fill_maps(const struct selftest *test)
 		.proto = IPPROTO_TCP,
 	};
 	struct xdnat_rule rule = {.id = RULE, .target_port = htons(row->target_port_host)};
-	uint32_t zero = 0, id = RULE, ifindex = IN_IFINDEX;
+	uint32_t zero = 0, id = RULE, ifindex = IN_IFINDEX, out_ifindex = OUT_IFINDEX;
 	int err;
 
 	memcpy(interface.mac, row->request.bytes, sizeof(interface.mac));
@@ -75,6 +88,8 @@ static int fill_maps(const struct selftest *test)
 	err = put(test, "xdnat_config", &zero, &config);
 	if (!err)
 		err = put(test, "xdnat_interfaces", &ifindex, &interface);
+	if (!err)
+		err = put(test, "xdnat_interfaces", &out_ifindex, &interface);
 	if (!err)
 		err = put(test, "xdnat_rules", &id, &rule);
 	return err ? err : put(test, "xdnat_listeners", &listener, &id);
@@ -114,6 +129,7 @@ static void set_hop(const struct selftest *test, struct xdnat_half *half,
 	half->until = test->until;
 	half->out_ifindex = ifindex;
 	half->mtu = MTU;
+	half->tc_mtu = MTU;
 	memcpy(half->eth, leaving->bytes, sizeof(half->eth));
 }
 
@@ -171,9 +187,21 @@ static int compare(const char *name, const struct golden *want, const uint8_t *g
 	return 0;
 }
 
+/* XDP's action, as tc says it. */
+static int action_at(const struct hook *hook, uint32_t action)
+{
+	if (hook->number == XDNAT_HOOK_XDP)
+		return action;
+	if (action == XDP_PASS)
+		return TC_ACT_UNSPEC;
+	return action == XDP_DROP ? TC_ACT_SHOT : TC_ACT_REDIRECT;
+}
+
+/* action: XDP's. */
 static int send_packet(const struct selftest *test, const char *name, const struct golden *in,
 		       const struct golden *want, uint32_t action)
 {
+	int wanted = action_at(test->hook, action);
 	uint8_t out[FRAME_BYTES];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in->bytes, .data_size_in = in->length,
 		    .data_out = out, .data_size_out = sizeof(out), .repeat = 1);
@@ -181,8 +209,9 @@ static int send_packet(const struct selftest *test, const char *name, const stru
 
 	if (err)
 		return fail_kernel(err, "%s: cannot run the program", name);
-	if (opts.retval != action)
-		return fail(-EIO, "%s: XDP action %u, not %u", name, opts.retval, action);
+	if ((int)opts.retval != wanted)
+		return fail(-EIO, "%s: %s action %d, not %d", name, test->hook->words,
+			    (int)opts.retval, wanted);
 	return compare(name, want, out, opts.data_size_out);
 }
 
@@ -219,15 +248,36 @@ static int hold_conversation(const struct selftest *test, const struct conversat
 	return err ? err : send_answer(test, row);
 }
 
+/* The kernel routed it itself, and its filter on the way out finds the flow. */
+static int send_answer_of_kernel(const struct selftest *test, const struct conversation *row)
+{
+	return send_packet(test, row->name, &row->answer, &row->answer_of_kernel, XDP_PASS);
+}
+
+/* For the next hook. */
+static void forget(const struct selftest *test, const struct conversation *row)
+{
+	const struct ends ends[] = {
+		{row->client, row->listener, row->client_port_host, row->listener_port_host},
+		{row->target, row->client, row->target_port_host, row->client_port_host}};
+	union stored key;
+
+	for (int i = 0; i < XDNAT_DIRECTIONS; i++) {
+		set_key(row, &ends[i], &key);
+		bpf_map_delete_elem(test->flows[row->is_v6], &key);
+	}
+}
+
 /* How many packets were counted under a reason, by all processors. */
 static int count(const struct selftest *test, uint32_t reason, uint64_t *packets)
 {
 	int cpus = libbpf_num_possible_cpus(), err;
 	struct xdnat_counter *each = cpus > 0 ? calloc(cpus, sizeof(*each)) : NULL;
+	uint32_t key = test->hook->number * XDNAT_REASON_MAX + reason;
 
 	if (!each)
 		return fail(-ENOMEM, "no memory");
-	err = bpf_map_lookup_elem(map_fd(test, "xdnat_stats"), &reason, each);
+	err = bpf_map_lookup_elem(map_fd(test, "xdnat_stats"), &key, each);
 	*packets = 0;
 	for (int cpu = 0; !err && cpu < cpus; cpu++)
 		*packets += each[cpu].packets;
@@ -249,14 +299,46 @@ static int send_single(const struct selftest *test, const struct single *row)
 	return err;
 }
 
-static int run(const struct selftest *test)
+#define CONVERSATIONS (sizeof(conversations) / sizeof(conversations[0]))
+#define SINGLES	      (sizeof(singles) / sizeof(singles[0]))
+
+/* Packets that come in. Conversations stay for who comes after them. */
+static int run_way_in(const struct selftest *test)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && i < sizeof(conversations) / sizeof(*conversations); i++)
+	for (size_t i = 0; !err && i < CONVERSATIONS; i++)
 		err = hold_conversation(test, &conversations[i]);
-	for (size_t i = 0; !err && i < sizeof(singles) / sizeof(*singles); i++)
+	for (size_t i = 0; !err && i < SINGLES; i++)
 		err = send_single(test, &singles[i]);
+	return err;
+}
+
+static int run_way_out(const struct selftest *test)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < CONVERSATIONS; i++)
+		err = send_answer_of_kernel(test, &conversations[i]);
+	for (size_t i = 0; !err && i < SINGLES; i++)
+		if (singles[i].reason == XDNAT_PASS_NO_RULE)
+			err = send_single(test, &singles[i]);
+	return err;
+}
+
+static int run(struct selftest *test)
+{
+	int err = 0;
+
+	for (size_t h = 0; !err && h < XDNAT_HOOKS; h++) {
+		test->hook = &hooks[h];
+		test->program = bpf_program__fd(
+			bpf_object__find_program_by_name(test->object, hooks[h].program));
+		if (hooks[h].number == XDNAT_HOOK_INGRESS)
+			for (size_t i = 0; i < CONVERSATIONS; i++)
+				forget(test, &conversations[i]);
+		err = hooks[h].number == XDNAT_HOOK_EGRESS ? run_way_out(test) : run_way_in(test);
+	}
 	return err ? fail_while(err, "the new program fails its self-test") : 0;
 }
 
@@ -266,7 +348,6 @@ int selftest_run(const struct bpf_object *object, int clock)
 	struct xdnat_clock now;
 	int err = clock_read(clock, &now);
 
-	test.program = bpf_program__fd(bpf_object__find_program_by_name(object, "xdnat_xdp"));
 	test.flows[false] = map_fd(&test, "xdnat_flows4");
 	test.flows[true] = map_fd(&test, "xdnat_flows6");
 	if (!err) {

@@ -26,6 +26,7 @@ struct conversation {
 	uint16_t client_port_host, listener_port_host, target_port_host;
 	uint16_t l3_delta_host, l4_delta_host;
 	struct golden request, request_out, answer, answer_out;
+	struct golden answer_of_kernel; /* answer, translated at tc egress alone */
 };
 
 /* A packet by itself. */

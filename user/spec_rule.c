@@ -10,6 +10,7 @@
 
 #include "addr.h"
 #include "fail.h"
+#include "spec_ports.h"
 
 /* The first word taken apart. Pointers are into a copy; NULL: not there. */
 struct rule_parts {
@@ -29,7 +30,7 @@ static bool is_number(const char *text)
 	return *text && !text[strspn(text, digits)];
 }
 
-/* PORTS by its looks; whether it is right, and in this version, comes later. */
+/* PORTS by its looks; whether it is right comes later. */
 static bool is_ports(const char *text)
 {
 	return !strcmp(text, "*") || (*text && !text[strspn(text, "0123456789-")]);
@@ -131,42 +132,17 @@ static int split_rule(char *copy, struct rule_parts *parts)
 		    whole, *parts->ports ? "an address or interface" : "the port");
 }
 
-static int parse_port(const char *text, uint16_t *port_host)
-{
-	const char *dash = strchr(text, '-');
-	uint16_t first, last;
-	char low[16];
-	int err;
-
-	if (!strcmp(text, "*"))
-		return fail(-EINVAL, "rules for any port (*) are not in this version; give one "
-				     "port per rule");
-	if (!dash)
-		return port_parse(text, port_host);
-	snprintf(low, sizeof(low), "%.*s", (int)(dash - text), text);
-	err = port_parse(low, &first);
-	if (!err)
-		err = port_parse(dash + 1, &last);
-	if (err)
-		return fail_while(err, "the port range %s", text);
-	return fail(-EINVAL, "%s (%s) %s not in this version; give one port per rule",
-		    first > last ? "the port range is reversed" : "port ranges", text,
-		    first > last ? "and ranges are" : "are");
-}
-
-static int parse_proto(const char *text, uint8_t *proto)
+static int parse_protos(const char *text, uint8_t *protos)
 {
 	if (!text || !strcmp(text, "tcp"))
-		*proto = IPPROTO_TCP;
+		*protos = SPEC_TCP;
 	else if (!strcmp(text, "udp"))
-		*proto = IPPROTO_UDP;
+		*protos = SPEC_UDP;
 	else if (!strcmp(text, "tcp+udp") || !strcmp(text, "udp+tcp"))
-		return fail(-EINVAL,
-			    "/%s is not in this version; give one rule with /tcp and one "
-			    "with /udp",
-			    text);
+		*protos = SPEC_TCP | SPEC_UDP;
 	else
-		return fail(-EINVAL, "the protocol \"%s\" is not known: type /tcp or /udp", text);
+		return fail(-EINVAL,
+			    "the protocol \"%s\" is not known: type /tcp, /udp or /tcp+udp", text);
 	return 0;
 }
 
@@ -200,7 +176,7 @@ static const char *unusable_v6(const struct in6_addr *v6)
 }
 
 /* IPv4 bare, IPv6 in brackets; an address that packets can come to or go to. */
-static int parse_address(const char *text, struct xdnat_addr *addr)
+int spec_rule_parse_address(const char *text, struct xdnat_addr *addr)
 {
 	char bare[ADDR_TEXT_BYTES + 1];
 	size_t length = strlen(text);
@@ -255,7 +231,7 @@ static int parse_bind(const char *text, struct spec *spec)
 	}
 	if (*text == '[' || !text[strspn(text, "0123456789.")]) {
 		spec->bind = SPEC_BIND_ADDRESS;
-		return parse_address(text, &spec->bind_addr);
+		return spec_rule_parse_address(text, &spec->bind_addr);
 	}
 	spec->bind = SPEC_BIND_INTERFACE;
 	return parse_interface(text, spec->bind_interface);
@@ -264,8 +240,6 @@ static int parse_bind(const char *text, struct spec *spec)
 /* What the grammar has for TARGETS and this version has not. */
 static int refuse_later_target(const char *target)
 {
-	size_t host_length = strcspn(target, ":");
-
 	if (strchr(target, ','))
 		return fail(-EINVAL, "several targets (%s) are not in this version; give one",
 			    target);
@@ -274,21 +248,23 @@ static int refuse_later_target(const char *target)
 			    strchr(target, '@'));
 	if (strchr(target, '~'))
 		return fail(-EINVAL, "backup targets (~) are not in this version; leave it out");
-	if (host_length == strlen("local") && !memcmp(target, "local", host_length))
-		return fail(-EINVAL, "the target local (this host) is not in this version");
 	return 0;
 }
 
-static int parse_host(const char *host, struct xdnat_addr *addr)
+/* "local" leaves the address as it is, zero. */
+static int parse_host(const char *host, struct spec *spec)
 {
 	static const char name_characters[] = "abcdefghijklmnopqrstuvwxyz"
 					      "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 	const char *dot = strrchr(host, '.');
 
+	spec->is_local = !strcmp(host, "local");
+	if (spec->is_local)
+		return 0;
 	if (!host[strspn(host, name_characters)] && !is_number(dot ? dot + 1 : host))
 		return fail(-EINVAL, "DNS names (%s) are not in this version; type the address",
 			    host);
-	return parse_address(host, addr);
+	return spec_rule_parse_address(host, &spec->target);
 }
 
 static int parse_target(const struct rule_parts *parts, struct spec *spec)
@@ -304,11 +280,8 @@ static int parse_target(const struct rule_parts *parts, struct spec *spec)
 	if (*rest != '[' && strchr(rest, ':') != strrchr(rest, ':'))
 		return fail_many_colons(parts);
 	host = take_field(&rest);
-	err = parse_host(host, &spec->target);
-	if (err)
-		return err;
-	spec->target_port_host = spec->port_host;
-	return rest ? parse_port(rest, &spec->target_port_host) : 0;
+	err = parse_host(host, spec);
+	return err ? err : spec_ports_parse_target(spec, rest);
 }
 
 int spec_rule_parse(const char *word, struct spec *spec)
@@ -321,14 +294,14 @@ int spec_rule_parse(const char *word, struct spec *spec)
 		return fail(-EINVAL, "the rule is longer than %d characters", XDNAT_SPEC_BYTES - 1);
 	err = split_rule(copy, &parts);
 	if (!err)
-		err = parse_port(parts.ports, &spec->port_host);
+		err = spec_ports_parse(parts.ports, &spec->ports, &spec->form);
 	if (!err)
 		err = parse_target(&parts, spec);
 	if (!err)
-		err = parse_proto(parts.proto, &spec->proto);
+		err = parse_protos(parts.proto, &spec->protos);
 	if (!err)
 		err = parse_bind(parts.bind, spec);
-	if (!err && spec->bind == SPEC_BIND_ADDRESS &&
+	if (!err && spec->bind == SPEC_BIND_ADDRESS && !spec->is_local &&
 	    addr_is_v4(&spec->bind_addr) != addr_is_v4(&spec->target))
 		err = fail(-EINVAL,
 			   "%s mixes IPv4 and IPv6: the address in front and the target must be "

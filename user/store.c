@@ -17,9 +17,18 @@
 static const struct store_pin map_table[STORE_MAPS] = {
 	[STORE_CONFIG] = {"xdnat_config", 4, sizeof(struct xdnat_config), BPF_MAP_TYPE_ARRAY},
 	[STORE_LISTENERS] = {"xdnat_listeners", sizeof(struct xdnat_listener), 4},
+	[STORE_RANGES] = {"xdnat_ranges", sizeof(struct xdnat_range), 4, BPF_MAP_TYPE_LPM_TRIE},
+	[STORE_PREFIXES] = {"xdnat_prefixes", sizeof(struct xdnat_prefix), 4,
+			    BPF_MAP_TYPE_LPM_TRIE},
+	[STORE_TARGET_PORTS] = {"xdnat_target_ports", sizeof(struct xdnat_target_port), 4,
+				BPF_MAP_TYPE_LPM_TRIE},
+	[STORE_SNAT] = {"xdnat_snat", 4, sizeof(struct xdnat_snat)},
+	[STORE_SNAT_PORTS] = {"xdnat_snat_ports", 4, sizeof(struct xdnat_snat_port),
+			      BPF_MAP_TYPE_ARRAY},
 	[STORE_RULES] = {"xdnat_rules", 4, sizeof(struct xdnat_rule)},
 	[STORE_SPECS] = {"xdnat_specs", 4, sizeof(struct xdnat_spec)},
 	[STORE_INTERFACES] = {"xdnat_interfaces", 4, sizeof(struct xdnat_interface)},
+	[STORE_DEVICES] = {"xdnat_devices", 4, 4, BPF_MAP_TYPE_DEVMAP_HASH},
 	[STORE_NEIGHBOURS] = {"xdnat_neighbours", sizeof(struct xdnat_neighbour), 4},
 	[STORE_FLOWS4] = {"xdnat_flows4", sizeof(struct xdnat_key4), sizeof(struct xdnat_half4)},
 	[STORE_FLOWS6] = {"xdnat_flows6", sizeof(struct xdnat_key6), sizeof(struct xdnat_half6)},
@@ -28,6 +37,8 @@ static const struct store_pin map_table[STORE_MAPS] = {
 
 static const struct store_pin program_table[STORE_PROGRAMS] = {
 	[STORE_XDP] = {.name = "xdnat_xdp", .type = BPF_PROG_TYPE_XDP},
+	[STORE_INGRESS] = {.name = "xdnat_ingress", .type = BPF_PROG_TYPE_SCHED_CLS},
+	[STORE_EGRESS] = {.name = "xdnat_egress", .type = BPF_PROG_TYPE_SCHED_CLS},
 	[STORE_FLOW_END] = {.name = "xdnat_flow_end", .type = BPF_PROG_TYPE_SYSCALL},
 	[STORE_CLOCK] = {.name = "xdnat_clock", .type = BPF_PROG_TYPE_SYSCALL},
 };
@@ -163,10 +174,16 @@ int store_xdp_program(const struct store *store)
 	return store->programs[STORE_XDP];
 }
 
+int store_tc_program(const struct store *store, bool is_egress)
+{
+	return store->programs[is_egress ? STORE_EGRESS : STORE_INGRESS];
+}
+
 int store_map_each(int map, struct store_entry_sizes sizes,
 		   int (*each)(const void *key, const void *value, void *context), void *context)
 {
-	uint32_t cursor, read, batch = STORE_BATCH;
+	char cursor[STORE_CURSOR_BYTES];
+	uint32_t read, batch = STORE_BATCH;
 	void *keys, *values, *from = NULL;
 	int err = 0, ended = 0;
 
@@ -176,19 +193,21 @@ int store_map_each(int map, struct store_entry_sizes sizes,
 		err = fail(-ENOMEM, "no memory");
 	while (!err && !ended) {
 		read = batch;
-		err = bpf_map_lookup_batch(map, from, &cursor, keys, values, &read, NULL);
+		err = bpf_map_lookup_batch(map, from, cursor, keys, values, &read, NULL);
 		if (err == -ENOSPC && batch < STORE_BATCH_MAX) { /* a bucket is longer */
 			batch *= 2;
 			err = 0;
 			continue;
 		}
 		ended = err == -ENOENT;
-		if (err)
+		if (err == -EINTR)
+			err = fail(err, "a map changed while it was read; try again");
+		else if (err)
 			err = ended ? 0 : fail_kernel(err, "cannot read a map");
 		for (uint32_t i = 0; !err && i < read; i++)
 			err = each((char *)keys + (size_t)i * sizes.key_bytes,
 				   (char *)values + (size_t)i * sizes.value_bytes, context);
-		from = &cursor;
+		from = cursor;
 	}
 	free(keys);
 	free(values);
@@ -233,7 +252,7 @@ int store_map_write(int map, const void *keys, const void *values, size_t count)
 	uint32_t written = count;
 	int err = count ? bpf_map_update_batch(map, keys, values, &written, NULL) : 0;
 
-	if (err == -E2BIG)
+	if (err == -E2BIG || err == -ENOSPC) /* of a hash, of a trie */
 		return fail(-ENOSPC, "there is no room for so many rules");
 	return err ? fail_kernel(err, "cannot write a map") : 0;
 }
@@ -272,24 +291,33 @@ int store_config_write(struct store *store, const struct xdnat_config *config)
 	return err ? fail_kernel(err, "cannot write xdnat_config") : 0;
 }
 
-int store_counters(const struct store *store, struct xdnat_counter *counters)
+int store_counters(const struct store *store, struct store_counters *counters)
 {
 	int cpus = libbpf_num_possible_cpus(), err = 0;
-	struct xdnat_counter *each;
+	struct xdnat_counter *each, *sum = &counters->at[0][0];
 
 	each = cpus > 0 ? calloc(cpus, sizeof(*each)) : NULL;
 	if (!each)
 		return fail(-ENOMEM, "no memory");
-	memset(counters, 0, XDNAT_REASON_MAX * sizeof(*counters));
-	for (uint32_t reason = 0; !err && reason < XDNAT_REASON_MAX; reason++) {
-		err = bpf_map_lookup_elem(store->maps[STORE_STATS], &reason, each);
+	memset(counters, 0, sizeof(*counters));
+	for (uint32_t key = 0; !err && key < XDNAT_HOOKS * XDNAT_REASON_MAX; key++, sum++) {
+		err = bpf_map_lookup_elem(store->maps[STORE_STATS], &key, each);
 		for (int cpu = 0; !err && cpu < cpus; cpu++) {
-			counters[reason].packets += each[cpu].packets;
-			counters[reason].bytes += each[cpu].bytes;
+			sum->packets += each[cpu].packets;
+			sum->bytes += each[cpu].bytes;
 		}
 	}
 	free(each);
 	return err ? fail_kernel(err, "cannot read xdnat_stats") : 0;
+}
+
+uint64_t store_reason_pkts(const struct store_counters *counters, enum xdnat_reason reason)
+{
+	uint64_t packets = 0;
+
+	for (int hook = 0; hook < XDNAT_HOOKS; hook++)
+		packets += counters->at[hook][reason].packets;
+	return packets;
 }
 
 static uint64_t map_bytes(int map)

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "instance.h"
+#include "source.h"
 #include "spec.h"
 #include "xdnat_abi.h"
 
@@ -31,10 +32,17 @@ int store_need_netns(const struct store *store);
 uint64_t store_netns_cookie(void);
 /* The descriptor of the pinned XDP program; stays the store's. */
 int store_xdp_program(const struct store *store);
+/* Of the pinned tc program, the one for packets' way in or out. */
+int store_tc_program(const struct store *store, bool is_egress);
 
 int store_config(const struct store *store, struct xdnat_config *config);
-/* Sums all processors. counters[XDNAT_REASON_MAX]. */
-int store_counters(const struct store *store, struct xdnat_counter *counters);
+/* Sums all processors, each hook apart. */
+struct store_counters {
+	struct xdnat_counter at[XDNAT_HOOKS][XDNAT_REASON_MAX];
+};
+int store_counters(const struct store *store, struct store_counters *counters);
+/* Of one reason, at all hooks. */
+uint64_t store_reason_pkts(const struct store_counters *counters, enum xdnat_reason reason);
 
 /* Rules. An entry is what a rule is to tools and datapath alike. */
 struct store_rule {
@@ -61,6 +69,18 @@ int store_change_remove(struct store *store, const struct store_rule *rules, siz
  * is_swap: the prepared listeners come into force with it. */
 int store_change_commit(struct store *store, bool is_swap);
 
+/* The sources of a rule; what its spec's allow and deny say. */
+struct store_sources {
+	struct source_list allow, deny;
+};
+/* Writes lists that nobody sees yet, number being the key of a rule that was added. */
+int store_prefixes_add(struct store *store, uint32_t number, const struct store_sources *sources);
+/* Whether a rule's lists in force have not the number that is its key. */
+int store_lists_differ(const struct store *store, const struct store_rule *rules, size_t count,
+		       bool *differ);
+/* Says in the other set which lists are whose, for store_change_commit(). */
+int store_lists_prepare(struct store *store, const struct store_rule *rules, size_t count);
+
 /* Listeners of the active set. */
 struct store_listener {
 	struct xdnat_listener key;
@@ -71,6 +91,22 @@ int store_listeners(const struct store *store, struct store_listener **listeners
 int store_listeners_prepare(struct store *store, const struct store_listener *listeners,
 			    size_t count);
 
+/* Ranges of the active set. */
+struct store_range {
+	struct xdnat_range key;
+	uint32_t rule; /* 0: nobody's */
+};
+int store_ranges(const struct store *store, struct store_range **ranges, size_t *count);
+/* As store_listeners_prepare(). */
+int store_ranges_prepare(struct store *store, const struct store_range *ranges, size_t count);
+
+/* What the leak guard knows; no part of a change, each is there at once. */
+int store_target_ports(const struct store *store, struct xdnat_target_port **ports, size_t *count);
+int store_target_ports_add(struct store *store, const struct xdnat_target_port *ports,
+			   size_t count);
+int store_target_ports_remove(struct store *store, const struct xdnat_target_port *ports,
+			      size_t count);
+
 /* Loaded interfaces, by rising ifindex. */
 struct store_interface {
 	uint32_t ifindex;
@@ -79,6 +115,27 @@ struct store_interface {
 int store_interfaces(const struct store *store, struct store_interface **interfaces, size_t *count);
 int store_interface_put(struct store *store, const struct store_interface *interface);
 int store_interface_remove(struct store *store, uint32_t ifindex);
+
+/* Of an interface in the caller's network namespace: the kernel knows it as one of ours
+ * until it is gone or leaves that namespace, or we forget it. */
+int store_device_put(struct store *store, uint32_t ifindex);
+int store_device_remove(struct store *store, uint32_t ifindex);
+/* Asked in any network namespace. */
+bool store_device_is_there(const struct store *store, uint32_t ifindex);
+
+/* Source addresses of masquerade rules, by rising rule. */
+struct store_snat {
+	uint32_t rule;
+	struct xdnat_snat snat;
+};
+int store_snats(const struct store *store, struct store_snat **snats, size_t *count);
+int store_snat_put(struct store *store, const struct store_snat *snat);
+int store_snat_remove(struct store *store, uint32_t rule);
+/* Source ports that may be given out: is_free[XDNAT_PORTS], by number. */
+int store_snat_ports(const struct store *store, bool *is_free);
+int store_snat_ports_write(struct store *store, const bool *is_free);
+/* The range that they are of, both 0 for the default. */
+int store_snat_range_write(struct store *store, uint16_t first_host, uint16_t last_host);
 
 /* Neighbour entries that we keep resolved. */
 int store_neighbours(const struct store *store, struct xdnat_neighbour **neighbours, size_t *count);
@@ -92,13 +149,14 @@ struct store_flow {
 	uint8_t state; /* of both halves together: XDNAT_ANSWERED … */
 	uint32_t rule;
 	struct xdnat_addr client, listener, target;
-	uint16_t client_port_host, listener_port_host, target_port_host;
+	struct xdnat_addr source; /* what the target sees; the client, or this host */
+	uint16_t client_port_host, listener_port_host, target_port_host, source_port_host;
 	uint64_t packets[XDNAT_DIRECTIONS], bytes[XDNAT_DIRECTIONS];
 	uint32_t idle_sec; /* since the last packet of either direction */
 	uint32_t life_sec; /* it ends when idle_sec passes this */
 	bool expired;
 	bool has_reply;	       /* false: the reply half is missing */
-	bool is_orphan;	       /* an expired reply half alone: only key and rule stand */
+	bool is_orphan;	       /* a reply half alone, expired or resting: only key and rule stand */
 	struct xdnat_key6 key; /* for store_flow_end */
 };
 /* Calls each(flow, context) for every flow, reading the tables in batches, in
@@ -106,9 +164,9 @@ struct store_flow {
  * non-zero and returns that. */
 int store_flows_each(const struct store *store,
 		     int (*each)(const struct store_flow *flow, void *context), void *context);
-/* Frees the flow if the datapath finds it expired too, or by force.
- * Returns 1 if it is gone, 0 if it lives on, or -errno. */
-int store_flow_end(const struct store *store, const struct store_flow *flow, bool force);
+/* Frees the flow; force: XDNAT_END_EXPIRED, if the datapath finds that too, or
+ * another. Returns 1 if it is gone, 0 if it lives on, or -errno. */
+int store_flow_end(const struct store *store, const struct store_flow *flow, uint32_t force);
 
 /* Bytes of both flow tables, as the kernel accounts them, and of one v4 flow. */
 struct store_memory {

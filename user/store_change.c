@@ -27,11 +27,22 @@ static void spec_fill(struct xdnat_spec *value, const struct store_rule *rule)
 
 static void row_fill(struct xdnat_rule *value, const struct store_rule *rule)
 {
+	const struct spec *spec = &rule->spec;
+
 	*value = (struct xdnat_rule){
-		.target = rule->spec.target,
-		.target_port = htons(rule->spec.target_port_host),
+		.target = spec->target,
 		.id = rule->id,
+		.flags = (spec->is_local ? XDNAT_RULE_LOCAL : 0) |
+			 (spec->is_masqueraded ? XDNAT_RULE_MASQUERADE : 0) |
+			 (spec->has_hairpin ? XDNAT_RULE_HAIRPIN : 0) |
+			 (*spec->allow ? XDNAT_RULE_ALLOWS : 0) |
+			 (*spec->deny ? XDNAT_RULE_DENIES : 0),
+		.mss_host = spec->mss_host,
 	};
+	if (spec->target_ports.first_host == spec->target_ports.last_host)
+		value->target_port = htons(spec->target_ports.first_host);
+	else
+		value->port_offset_host = spec->target_ports.first_host - spec->ports.first_host;
 }
 
 /* Numbers of what is new, taken for good: flows may outlive a change that failed. */
@@ -144,7 +155,7 @@ int store_stale_add(struct store_stale *stale, const void *key)
 
 /* What is to be removed, and marks of changes that were not committed. */
 struct leftovers {
-	struct store_stale listeners, specs, rows;
+	struct store_stale listeners, ranges, prefixes, specs, rows;
 	struct store_stale marked; /* specs with an end that has not come */
 };
 
@@ -198,6 +209,10 @@ static int find_leftovers(const struct store *store, const struct xdnat_config *
 	}
 	if (!err)
 		err = store_listeners_stale(store, config, &leftovers->listeners);
+	if (!err)
+		err = store_ranges_stale(store, config, &leftovers->ranges);
+	if (!err)
+		err = store_prefixes_stale(store, config, &maps.specs, &leftovers->prefixes);
 	store_rule_maps_free(&maps);
 	free(named.keys);
 	return err;
@@ -232,14 +247,22 @@ static int remove_leftovers(struct store *store, const struct leftovers *leftove
 {
 	int err = unmark(store, &leftovers->marked);
 
-	if (leftovers->listeners.count || leftovers->specs.count || leftovers->rows.count)
+	if (leftovers->listeners.count || leftovers->ranges.count || leftovers->prefixes.count ||
+	    leftovers->specs.count || leftovers->rows.count)
 		wait_for_packets();
 	if (!err)
 		err = store_map_delete(store->maps[STORE_LISTENERS], &leftovers->listeners);
+	/* By the specs' numbers they are found: they go before them. */
+	if (!err)
+		err = store_map_delete(store->maps[STORE_PREFIXES], &leftovers->prefixes);
+	if (!err)
+		err = store_map_delete(store->maps[STORE_RANGES], &leftovers->ranges);
 	if (!err)
 		err = store_map_delete(store->maps[STORE_SPECS], &leftovers->specs);
 	if (!err)
 		err = store_map_delete(store->maps[STORE_RULES], &leftovers->rows);
+	if (!err)
+		err = store_map_delete(store->maps[STORE_SNAT], &leftovers->rows);
 	return err;
 }
 
@@ -247,6 +270,8 @@ int store_change_settle(struct store *store)
 {
 	struct leftovers leftovers = {
 		.listeners.key_bytes = sizeof(struct xdnat_listener),
+		.ranges.key_bytes = sizeof(struct xdnat_range),
+		.prefixes.key_bytes = sizeof(struct xdnat_prefix),
 		.specs.key_bytes = sizeof(uint32_t),
 		.rows.key_bytes = sizeof(uint32_t),
 		.marked.key_bytes = sizeof(uint32_t),
@@ -259,6 +284,8 @@ int store_change_settle(struct store *store)
 	if (!err)
 		err = remove_leftovers(store, &leftovers);
 	free(leftovers.listeners.keys);
+	free(leftovers.ranges.keys);
+	free(leftovers.prefixes.keys);
 	free(leftovers.specs.keys);
 	free(leftovers.rows.keys);
 	free(leftovers.marked.keys);

@@ -108,9 +108,11 @@ static void set_ends(struct store_flow *flow, const struct half *original)
 	flow->client = original->src;
 	flow->listener = original->dst;
 	flow->target = original->new_dst;
+	flow->source = original->new_src;
 	flow->client_port_host = ntohs(original->key.ports.sport);
 	flow->listener_port_host = ntohs(original->key.ports.dport);
 	flow->target_port_host = ntohs(original->half.ports.dport);
+	flow->source_port_host = ntohs(original->half.ports.sport);
 }
 
 static int visit_flow(const struct walk *walk, const struct half *original)
@@ -152,6 +154,11 @@ static int visit_orphan(const struct walk *walk, const struct half *reply)
 	};
 	struct half original;
 	uint32_t state = reply->half.state;
+
+	if (state & XDNAT_RESTING) {
+		flow.expired = idle_jiffies(walk, reply) > 0;
+		return walk->each(&flow, walk->context);
+	}
 
 	if ((!(state & XDNAT_DEAD) &&
 	     idle_jiffies(walk, reply) <=
@@ -205,7 +212,7 @@ int store_flows_each(const struct store *store,
 	return err;
 }
 
-int store_flow_end(const struct store *store, const struct store_flow *flow, bool force)
+int store_flow_end(const struct store *store, const struct store_flow *flow, uint32_t force)
 {
 	struct xdnat_flow_end request = {
 		.key = flow->key,

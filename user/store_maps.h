@@ -11,9 +11,15 @@
 enum {
 	STORE_CONFIG,
 	STORE_LISTENERS,
+	STORE_RANGES,
+	STORE_PREFIXES,
+	STORE_TARGET_PORTS,
+	STORE_SNAT,
+	STORE_SNAT_PORTS,
 	STORE_RULES,
 	STORE_SPECS,
 	STORE_INTERFACES,
+	STORE_DEVICES,
 	STORE_NEIGHBOURS,
 	STORE_FLOWS4,
 	STORE_FLOWS6,
@@ -21,7 +27,7 @@ enum {
 	STORE_MAPS,
 };
 
-enum { STORE_XDP, STORE_FLOW_END, STORE_CLOCK, STORE_PROGRAMS };
+enum { STORE_XDP, STORE_INGRESS, STORE_EGRESS, STORE_FLOW_END, STORE_CLOCK, STORE_PROGRAMS };
 
 /* Rules as they were last read, by rising key. A key's text never changes, so none is
  * parsed twice. */
@@ -56,6 +62,8 @@ int store_pin_fail_foreign(const struct instance *instance, const struct store_p
 /* Entries read in one system call; more only if a hash bucket holds more. */
 #define STORE_BATCH	1024
 #define STORE_BATCH_MAX 65536
+/* Where a batch ended: a bucket's number, or the last key. */
+#define STORE_CURSOR_BYTES 64
 
 struct store_entry_sizes {
 	size_t key_bytes, value_bytes;
@@ -103,9 +111,16 @@ void store_rule_maps_free(struct store_rule_maps *maps); /* accepts {} */
  * changed meanwhile, 1: read again, or -errno. */
 int store_read_again(const struct store *store, uint32_t generation, int tries);
 bool store_spec_holds(const struct xdnat_spec *spec, uint32_t generation);
-/* Listeners of the set that is not in force. */
+/* Listeners and ranges of the set that is not in force. */
 int store_listeners_stale(const struct store *store, const struct xdnat_config *config,
 			  struct store_stale *stale);
+int store_ranges_stale(const struct store *store, const struct xdnat_config *config,
+		       struct store_stale *stale);
+
+/* What is left of lists: those of specs that do not hold, and of the set that is not in
+ * force. specs: SPECS as it is. */
+int store_prefixes_stale(const struct store *store, const struct xdnat_config *config,
+			 const struct store_array *specs, struct store_stale *stale);
 
 int store_config_write(struct store *store, const struct xdnat_config *config);
 

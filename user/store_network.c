@@ -48,6 +48,27 @@ int store_interface_remove(struct store *store, uint32_t ifindex)
 	return err && err != -ENOENT ? err : 0;
 }
 
+int store_device_put(struct store *store, uint32_t ifindex)
+{
+	int err = bpf_map_update_elem(store->maps[STORE_DEVICES], &ifindex, &ifindex, BPF_ANY);
+
+	return err ? fail_kernel(err, "cannot note interface %u", ifindex) : 0;
+}
+
+int store_device_remove(struct store *store, uint32_t ifindex)
+{
+	int err = bpf_map_delete_elem(store->maps[STORE_DEVICES], &ifindex);
+
+	return err && err != -ENOENT ? err : 0;
+}
+
+bool store_device_is_there(const struct store *store, uint32_t ifindex)
+{
+	uint32_t value;
+
+	return !bpf_map_lookup_elem(store->maps[STORE_DEVICES], &ifindex, &value);
+}
+
 int store_neighbours(const struct store *store, struct xdnat_neighbour **neighbours, size_t *count)
 {
 	struct store_array array = {

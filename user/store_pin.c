@@ -37,6 +37,9 @@ int store_pin_fail_foreign(const struct instance *instance, const struct store_p
 		instance->pin_dir, pin->name, pin->key_bytes ? "map" : "program");
 }
 
+/* The second is the kernel's own for maps of devices. */
+#define FLAGS_EXPECTED (BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG)
+
 /* -ESTALE: it is another thing. A program where a map should be describes itself in
  * words that do not fit one, and the other way round. */
 static int check_map(int fd, const struct store_pin *pin)
@@ -48,7 +51,7 @@ static int check_map(int fd, const struct store_pin *pin)
 	if (err)
 		return err;
 	if (info.type != (pin->type ?: BPF_MAP_TYPE_HASH) || info.key_size != pin->key_bytes ||
-	    info.value_size != pin->value_bytes || info.map_flags & ~BPF_F_NO_PREALLOC)
+	    info.value_size != pin->value_bytes || info.map_flags & ~FLAGS_EXPECTED)
 		return -ESTALE;
 	return 0;
 }

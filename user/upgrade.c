@@ -11,10 +11,10 @@
 #include "fail.h"
 #include "program.h"
 
-/* One interface on its way: the program that its link ran before, -1 if it has none. */
+/* One interface on its way, and what it ran before. */
 struct swap {
 	const struct store_interface *row;
-	int before;
+	struct attach_programs before;
 	bool is_done;
 };
 
@@ -23,13 +23,11 @@ static int swap_back(const struct instance *instance, const struct swap *swaps, 
 	int result = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		int replaced = -1, err = 0;
+		struct attach_programs replaced;
+		int err = attach_replace(instance, swaps[i].row->ifindex, &swaps[i].before,
+					 &replaced);
 
-		if (swaps[i].before >= 0)
-			err = attach_replace(instance, swaps[i].row->ifindex, swaps[i].before,
-					     &replaced);
-		if (replaced >= 0)
-			close(replaced);
+		attach_programs_close(&replaced);
 		if (err < 0)
 			result = err;
 	}
@@ -40,16 +38,18 @@ static int swap_back(const struct instance *instance, const struct swap *swaps, 
 static int swap_all(const struct instance *instance, const struct programs *programs,
 		    struct swap *swaps, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		int err = attach_replace(instance, swaps[i].row->ifindex, program_xdp(programs),
-					 &swaps[i].before);
+	const struct attach_programs present = program_attached(programs);
 
-		swaps[i].is_done |= swaps[i].before >= 0;
+	for (size_t i = 0; i < count; i++) {
+		int err =
+			attach_replace(instance, swaps[i].row->ifindex, &present, &swaps[i].before);
+
+		swaps[i].is_done |= swaps[i].before.xdp >= 0 || swaps[i].before.tc[0] >= 0;
 		if (!err)
 			continue;
-		err = fail_kernel(err, "cannot replace the program on %s",
+		err = fail_kernel(err, "cannot replace the programs on %s",
 				  swaps[i].row->interface.name);
-		if (swap_back(instance, swaps, i))
+		if (swap_back(instance, swaps, i + 1))
 			fail_while(err, "not all interfaces could be set back");
 		return err;
 	}
@@ -83,12 +83,11 @@ static int upgrade_shared(const struct instance *instance, const struct store *s
 		const struct store_interface *row = swaps[i].row;
 		struct netlink_link link = {.ifindex = row->ifindex};
 
-		if (!(row->interface.flags & XDNAT_SHARED) ||
-		    !attach_is_attached(instance, row->ifindex))
+		if (!(row->interface.flags & XDNAT_SHARED) || !attach_is_attached(instance, row))
 			continue;
 		strcpy(link.name, row->interface.name);
 		err = attach_shared_add(instance, store, &link, row->interface.mode);
-		swaps[i].is_done = !err;
+		swaps[i].is_done |= !err;
 	}
 	return err;
 }
@@ -99,8 +98,7 @@ static int upgrade_rows(const struct instance *instance, const struct programs *
 	int err = swap_and_pin(instance, programs, swaps, count);
 
 	for (size_t i = 0; i < count; i++)
-		if (swaps[i].before >= 0)
-			close(swaps[i].before);
+		attach_programs_close(&swaps[i].before);
 	return err;
 }
 
@@ -118,7 +116,7 @@ int upgrade_programs(const struct instance *instance, const struct store *store,
 		err = swaps ? 0 : fail(-ENOMEM, "no memory");
 	}
 	for (size_t i = 0; !err && i < count; i++)
-		swaps[i] = (struct swap){.row = &rows[i], .before = -1};
+		swaps[i] = (struct swap){.row = &rows[i], .before = ATTACH_NO_PROGRAMS};
 	if (!err)
 		err = program_load(instance, store, &programs);
 	if (!err)

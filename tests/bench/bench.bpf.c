@@ -212,7 +212,7 @@ int bench_floor4(struct xdp_md *ctx)
 SEC("xdp")
 int bench_xdnat4(struct xdp_md *ctx)
 {
-	return restore4(ctx) ? handle_packet(ctx) : XDP_ABORTED;
+	return restore4(ctx) ? handle_frame(ctx) : XDP_ABORTED;
 }
 
 SEC("xdp")
@@ -236,13 +236,38 @@ int bench_floor6(struct xdp_md *ctx)
 SEC("xdp")
 int bench_xdnat6(struct xdp_md *ctx)
 {
-	return restore6(ctx) ? handle_packet(ctx) : XDP_ABORTED;
+	return restore6(ctx) ? handle_frame(ctx) : XDP_ABORTED;
 }
 
 SEC("xdp")
 int bench_making6(struct xdp_md *ctx)
 {
 	return restore6(ctx) ? making6(ctx) : XDP_ABORTED;
+}
+
+/* Set 0 has the flows' rule as a single port, set 1 as all ports, among a thousand
+ * single ones. */
+static __always_inline int handle_in_set(struct xdp_md *ctx, __u32 set)
+{
+	__u32 zero = 0;
+	struct xdnat_config *config = bpf_map_lookup_elem(&xdnat_config, &zero);
+
+	if (!config || !restore4(ctx))
+		return XDP_ABORTED;
+	config->active_set = set;
+	return handle_frame(ctx);
+}
+
+SEC("xdp")
+int bench_exact4(struct xdp_md *ctx)
+{
+	return handle_in_set(ctx, 0);
+}
+
+SEC("xdp")
+int bench_any4(struct xdp_md *ctx)
+{
+	return handle_in_set(ctx, 1);
 }
 
 static long clear_element(void *map, const void *key, void *value, void *context)

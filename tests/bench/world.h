@@ -11,7 +11,7 @@
 
 #include "bench.skel.h" /* wants bench_row to be known */
 
-#define WORLD_PROGRAMS 10 /* that are run, at the most */
+#define WORLD_PROGRAMS 12 /* that are run, at the most */
 
 struct world {
 	struct network network;
@@ -30,6 +30,8 @@ void world_unload(struct world *world);
 uint32_t world_ingress(const struct world *world, uint8_t direction);
 /* Copies flow i's halves to the floor's table. -EINVAL: they are not settled. */
 int world_copy_flow(const struct world *world, const struct flows *flows, uint32_t i);
+#define WORLD_EXACT_RULES 1000 /* beside "*", in set 1 */
+
 /* Empties the flow tables, the datapath's and the floor's. */
 int world_clear(const struct world *world);
 

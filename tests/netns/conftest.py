@@ -26,10 +26,26 @@ def xdnat(network):
         command.destroy()
 
 
-@pytest.fixture(params=["native", "generic"])
+@pytest.fixture
+def offloads(network):
+    """The end hosts leave to their card what they like."""
+    network.set_offloads(True)
+    yield
+    network.set_offloads(False)
+
+
+@pytest.fixture(params=["native", "generic", "tc", "auto"])
 def loaded(request, xdnat):
     """Loaded on both interfaces, in each mode."""
+    if request.param in ("tc", "auto"):
+        request.getfixturevalue("offloads")
     xdnat("load", "wan", "lan", "--mode", request.param)
+    return xdnat
+
+
+@pytest.fixture
+def tc(xdnat, offloads):
+    xdnat("load", "wan", "lan", "--mode", "tc")
     return xdnat
 
 

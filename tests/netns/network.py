@@ -31,9 +31,16 @@ class Network:
         end, net = (self.client, 1) if is_wan else (self.server, 2)
         w.veth(self.router, device, "02:00:00:00:%02x:01" % net, end, "eth0",
                "02:00:00:00:%02x:%02x" % (net, 9 if is_wan else 5), *options)
-        end.run("ethtool", "-K", "eth0", "tx", "off")
-        end.run("ethtool", "-K", "eth0", "gro", "on")
+        self.set_offloads(False, end)
         self.configure(device)
+
+    def set_offloads(self, as_delivered, *ends):
+        """What end hosts leave to their card: all, as a veth is delivered, or nothing, for
+        the sake of XDP here."""
+        for end in ends or (self.client, self.server):
+            for feature in "tx", "txvlan":
+                end.run("ethtool", "-K", "eth0", feature, "on" if as_delivered else "off")
+            end.run("ethtool", "-K", "eth0", "gro", "off" if as_delivered else "on")
 
     def configure(self, device):
         """What a DHCP client or ifupdown does when the interface is up (again)."""

@@ -71,7 +71,7 @@ def test_failing_confirmed_load_leaves_no_watchdog(network, xdnat):
         with network.router.entered():
             link = bpf.link_xdp(program, network.router.ifindex("lan"))
         xdnat("load", "wan")
-        xdnat.refused(5, "load", "lan", "--confirm", "1")
+        xdnat.refused(5, "load", "lan", "--mode", "native", "--confirm", "1")
         os.close(link)
         xdnat("load", "lan")
         pass_seconds(2.5)

@@ -169,7 +169,7 @@ def extra(network):
 @pytest.mark.parametrize("options", [[], ["--no-daemon"]], ids=["daemon", "no daemon"])
 def test_gone_for_good(network, xdnat, extra, options):
     """Nothing else suffers; under the same name it is picked up whenever it comes."""
-    xdnat("load", "wan", "extra", *options)
+    xdnat("load", "wan", "extra", "--mode", "native", *options)
     network.router.ip("link", "del", "extra")
     w.wait(lambda: problems(xdnat), "it is told", 5)
     text, = problems(xdnat)
@@ -195,7 +195,7 @@ def test_gone_for_good(network, xdnat, extra, options):
 
 def test_renamed(network, native, extra):
     """Its row follows, it stays attached; one that takes its old name is not loaded."""
-    native("load", "extra")
+    native("load", "extra", "--mode", "native")
     index = network.router.ifindex("extra")
     network.router.ip("link", "set", "extra", "name", "renamed")
     try:
@@ -209,7 +209,7 @@ def test_renamed(network, native, extra):
 
 def test_index_given_to_a_stranger(network, native, extra):
     """Loaded is what has the name, not what has the number."""
-    native("load", "extra")
+    native("load", "extra", "--mode", "native")
     router, index = network.router, network.router.ifindex("extra")
     with stopped(native.daemon()):
         router.ip("link", "del", "extra")
@@ -227,7 +227,7 @@ def test_index_given_to_a_stranger(network, native, extra):
 
 def test_moved_to_another_namespace(network, native, extra):
     """T142: it does not go on forwarding there."""
-    native("load", "extra")
+    native("load", "extra", "--mode", "native")
     extra_index = network.router.ifindex("extra")
     network.router.ip("link", "set", "extra", "netns", network.server.name)
     try:
@@ -267,7 +267,7 @@ class Log:
 def test_foreign_program_in_its_place(network, xdnat, extra, tmp_path):
     """It stays, it is named once in the log, and ours comes back when it goes."""
     log, router = Log(tmp_path), network.router
-    log.load(xdnat, "wan", "extra")
+    log.load(xdnat, "wan", "extra", "--mode", "native")
     program = bpf.load_pass("foreign_xdp")
     path = xdnat.pin("link_%d" % router.ifindex("extra"))
     with stopped(xdnat.daemon()), router.entered():
@@ -295,7 +295,7 @@ def test_mtu_beyond_what_native_takes(network, xdnat, service):
     network.client.ip("link", "set", "eth0", "mtu", "9000")
     try:
         message = xdnat.refused(7, "load", "wan", "--mode", "native")
-        assert "MTU" in message and "--mode generic" in message, message
+        assert "MTU" in message and "--mode auto" in message, message
         assert not xdnat.is_loaded()
     finally:
         network.client.ip("link", "set", "eth0", "mtu", "1500")

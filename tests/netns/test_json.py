@@ -116,6 +116,8 @@ def talk_through(network, native, service):
 
 RULES = [[RULE], ["[%s]:443:[%s]:80" % (ROUTER6, SERVER6), "name=web6"],
          ["5300:%s:53/udp" % SERVER, "comment=it's \"two\" words, ü"],
+         ["30000-30099:10.0.0.7:40000-40099/tcp+udp", "except=30022,30050-30059"],
+         ["wan:*:10.0.0.9/udp", "except=1-10000"], ["6000:local:7000"],
          ["wan:7000:10.0.0.7"], ["*:53:10.0.0.8/udp"], ["8081:%s:80" % SERVER, "name=gone"]]
 
 

@@ -123,7 +123,7 @@ def test_foreign_program_is_refused_by_name(network, xdnat, how):
         else:
             bpf.pin(program, pin)
             network.router.ip("link", "set", "dev", "lan", "xdpdrv", "pinned", pin)
-        message = xdnat.refused(5, "load", "wan", "lan")
+        message = xdnat.refused(5, "load", "wan", "lan", "--mode", "native")
         assert "foreign_xdp" in message and "lan" in message, message
         assert not xdnat.is_loaded(), "half loaded"
         links = json.loads(network.router.ip("-j", "-d", "link", "show"))

@@ -117,9 +117,10 @@ def test_sets_swap_at_once(network, native, service):
 
 WRONG = {
     "a word": ("this is no rule", 6, "line 2"),
-    "a form of later": ("90-99:10.0.0.5:90-99", 6, "line 2"),
+    "a form of later": ("90:10.0.0.5,10.0.0.6", 6, "line 2"),
     "taken port": ("8080:10.0.0.9:80", 5, "line 2"),
     "the same port twice": ("7000:10.0.0.9", 5, "line 1"),
+    "an overlapping range": ("6990-7000:10.0.0.9\n6999-7010:10.0.0.9", 5, "line 3"),
     "the same name twice": ("7001:10.0.0.9 name=first", 5, "first"),
     "an interface that is not there": ("eth77:90:10.0.0.5", 4, "eth77"),
     "binary": ("\x00\x01\x02", 6, "NUL"),
@@ -356,6 +357,12 @@ def test_local_listener_is_told(network, native, service):
     assert "a service" in native("rule", "enable", "8085/tcp").stderr
 
 
-def test_target_behind_an_interface_that_is_not_loaded(native):
+def test_target_behind_an_interface_that_takes_no_filters(network, native):
+    """It gets none by itself, and the rule is there all the same."""
     native("unload", "lan")
-    assert "xdnat load lan" in native("rule", "add", "8085:%s:80" % SERVER).stderr
+    network.router.run("tc", "qdisc", "add", "dev", "lan", "ingress")
+    try:
+        told = native("rule", "add", "8085:%s:80" % SERVER).stderr
+    finally:
+        network.router.run("tc", "qdisc", "del", "dev", "lan", "ingress")
+    assert "plain ingress qdisc" in told and "xdnat load lan" in told, told

@@ -170,13 +170,15 @@ INVALID = {
     "80:10.0.0.5:80/sctp": "sctp",
     "80:10.0.0.5:-1": "-1",
     "80:10.0.0.5:80 nonsense=1": "nonsense",
-    "80:10.0.0.5:80 mode=masquerade": "masquerade",
+    "80:10.0.0.5:80 mode=masquerades": "masquerades",
+    "80:10.0.0.5:80 snat=fd00::1": "snat",
     "[2001:db8::1]:80:10.0.0.5:80": "family",
     "203.0.113.1:80:[fd00::5]:80": "family",
-    "1000-1009:10.0.0.5:2000-2009": "range",
+    "1000-1009:10.0.0.5:2000-2008": "unequal",
+    "1000-1009:10.0.0.5:2000-2009 except=2001": "except=2001",
     "80:10.0.0.5:80,10.0.0.6:80": "10.0.0",
-    "*:10.0.0.5/tcp": "*",
-    "80:local:8080": "local",
+    "*:10.0.0.5:80-90": "*",
+    "80:local": "8080:local:80",
     "80:example.com:8080": "example.com",
     "": "",
 }
@@ -240,18 +242,6 @@ def test_not_loaded(xdnat):
         assert "load" in message, message
 
 
-def test_mode_tc_is_refused(xdnat):
-    done = xdnat("load", "wan", "lan", "--mode", "tc", check=False)
-    assert done.returncode in (6, 7) and "tc" in done.stderr, done
-    assert not xdnat.is_loaded()
-
-
-def test_mode_auto_is_native_and_says_so(xdnat):
-    done = xdnat("load", "wan", "lan")
-    assert "native" in done.stdout + done.stderr
-    assert "native" in xdnat("status").stdout
-
-
 def test_not_root(network, native):
     """Everybody may read the help, nobody else the maps."""
     directory = "/tmp/%s" % w.name("bin")
@@ -302,17 +292,21 @@ def test_json_everywhere(network, native, service):
 
 
 def test_json_of_load_and_unload(xdnat):
-    def row(name, change):
-        return {"name": name, "mode": "native", "shared": False, "change": change}
+    def row(name, change, mode="native", why=None):
+        return {"name": name, "mode": mode, "auto": mode == "tc", "why": why, "shared": False,
+                "change": change}
 
     loaded = xdnat.json("load", "wan", "--mode", "native", "--no-daemon")
     assert loaded == {"version": 1, "kind": "load", "interfaces": [row("wan", "loaded")],
                       "daemon_pid": None, "confirm_sec": None}
     both = xdnat.json("load", "wan", "lan", "--confirm", "60")
-    assert both["interfaces"] == [row("lan", "loaded"), row("wan", "upgraded")]
+    why = both["interfaces"][0]["why"]
+    assert "veth" in why
+    assert both["interfaces"] == [row("lan", "loaded", "tc", why), row("wan", "upgraded")]
     assert both["daemon_pid"] == xdnat.daemon() and both["confirm_sec"] == 60
     assert [xdnat.json("confirm")["confirmed"] for _ in range(2)] == [True, False]
-    assert xdnat.json("load")["interfaces"] == [row("wan", "upgraded"), row("lan", "upgraded")]
+    assert xdnat.json("load")["interfaces"] == [row("wan", "upgraded"),
+                                                row("lan", "upgraded", "tc")]
     assert xdnat.json("unload", "wan") == {"version": 1, "kind": "unload", "interfaces": ["wan"]}
     assert xdnat.json("unload", "--all")["interfaces"] == ["lan"]
     xdnat.refused(3, "status")
@@ -339,7 +333,8 @@ def test_shape_of_json_is_stable(native):
                  [native.json("rule", "show", NAME)]):
         assert rule["comment"] is None
     for one in native.json("status")["interfaces"]:
-        assert set(one) == {"name", "ifindex", "mode", "shared", "attached", "rxvlan_off"}
+        assert set(one) == {"name", "ifindex", "mode", "auto", "target_side", "shared",
+                            "attached", "rxvlan_off"}
         assert type(one["rxvlan_off"]) is bool
 
 

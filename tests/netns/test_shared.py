@@ -140,7 +140,7 @@ def no_trace(network, xdnat):
 def test_plain_load_refuses_beside_a_dispatcher(network, xdnat):
     """T140: the dispatcher is told by its name."""
     with foreign(network, "lan", "xdp_dispatcher"):
-        message = xdnat.refused(5, "load", "wan", "lan")
+        message = xdnat.refused(5, "load", "wan", "lan", "--mode", "native")
         assert "xdnat load lan --shared" in message, message
         assert not xdnat.is_loaded() and xdp(network, "wan") is None
 
@@ -175,7 +175,7 @@ def test_shared_load_that_libxdp_cannot_share(xdnat, no_trace, setting, reason, 
 
 def test_refused_share_of_an_interface_that_was_plain(network, xdnat):
     """It stays loaded, not attached, and not shared."""
-    xdnat("load", "wan", "lan", *SMALL, "--no-daemon")
+    xdnat("load", "wan", "lan", *SMALL, "--mode", "native", "--no-daemon")
     os.unlink(xdnat.pin("link_%d" % network.router.ifindex("lan")))
     w.wait(lambda: xdp(network, "lan") is None, "it is off")
     cannot_share(xdnat, "LIBXDP_SKIP_DISPATCHER=1", "lan", "--no-daemon")
@@ -228,7 +228,8 @@ def test_both_run(network, xdnat, beside, echo, mode):
 @needs_dispatcher
 def test_plain_load_beside_the_real_dispatcher(network, xdnat, beside):
     beside.attach(NATIVE)
-    assert "xdnat load wan --shared" in xdnat.refused(5, "load", "lan", "wan", *SMALL)
+    assert "xdnat load wan --shared" in xdnat.refused(
+        5, "load", "lan", "wan", *SMALL, "--mode", "native")
     assert beside.names() == ["beside_xdp"] and not xdnat.is_loaded()
 
 

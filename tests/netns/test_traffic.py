@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Real connections through the router, in native and generic mode."""
+"""Real connections through the router, in every mode."""
 import contextlib
 import selectors
 import socket

@@ -21,12 +21,12 @@ from traces import lives, pinned_ids, shape
 RULE = "%s:8080:%s:80" % (ROUTER, SERVER)
 BULK_RULE = "%s:8081:%s:81" % (ROUTER, SERVER)
 UDP_RULE = "%s:5300:%s:53/udp" % (ROUTER, SERVER)
-PROGRAMS = "xdnat_xdp", "xdnat_flow_end", "xdnat_clock"
-CALLS = "bpf,mkdir,rename,renameat2,unlink,rmdir,clone,pidfd_send_signal,write,ftruncate"
+PROGRAMS = "xdnat_xdp", "xdnat_ingress", "xdnat_egress", "xdnat_flow_end", "xdnat_clock"
+CALLS = "bpf,mkdir,rename,renameat2,unlink,rmdir,clone,pidfd_send_signal,write,ftruncate,sendto"
 # What leaves something behind that outlives the caller. Killed at any other call it
 # leaves what it would have left at the next of these.
 LASTING = re.compile(r"bpf\(BPF_(MAP_(UPDATE|DELETE)|OBJ_PIN|LINK_(CREATE|UPDATE|DETACH)|"
-                     r"PROG_LOAD)|(mkdir|rename|unlink|rmdir|clone|pidfd|write|ftruncate)")
+                     r"PROG_LOAD)|sendto\(.*RTM_(NEW|DEL)(QDISC|TFILTER)|(mkdir|rename|unlink|rmdir|clone|pidfd|write|ftruncate)")
 ROUNDS = 100 if w.LONG else 10
 RATE = 20000
 
@@ -37,7 +37,20 @@ def programs(xdnat):
     found = {link["ifname"]: link["xdp"]["prog"]["id"] for link in links if "xdp" in link}
     for name in PROGRAMS:
         found[name] = bpf.kind_and_id(xdnat.pin(name))[1]
+    for device in "wan", "lan":
+        for way in "ingress", "egress":
+            filters = json.loads(xdnat.namespace.run("tc", "-j", "filter", "show", "dev", device,
+                                                     way).stdout)
+            found[device + " " + way], = [one["options"]["prog"]["id"] for one in filters
+                                          if "prog" in one.get("options", ())]
     return found
+
+
+def are_pinned_ones(found):
+    """What runs on the interfaces."""
+    for device in "wan", "lan":
+        assert [found[device], found[device + " ingress"], found[device + " egress"]] == [
+            found["xdnat_xdp"], found["xdnat_ingress"], found["xdnat_egress"]], found
 
 
 def maps(xdnat):
@@ -50,7 +63,8 @@ def used_maps(program):
 
 
 def rows(change, **modes):
-    return [{"name": name, "mode": mode, "shared": False, "change": change}
+    return [{"name": name, "mode": mode, "auto": False, "why": None, "shared": False,
+             "change": change}
             for name, mode in modes.items()]
 
 
@@ -74,7 +88,7 @@ def test_load_again_replaces_programs_only(echoing):
                                                              wan="native")
     after = programs(echoing)
     assert not set(before.values()) & set(after.values())
-    assert after["wan"] == after["lan"] == after["xdnat_xdp"]
+    are_pinned_ones(after)
     assert maps(echoing) == tables
     assert used & used_maps(after["wan"]) == {n for _, n in tables} & used
     assert echoing.daemon() == daemon
@@ -123,8 +137,15 @@ DAMAGES = {
                             "answer: IPv4 TCP: byte 24 "),
     "foreign packets": ("xdnat.bpf.c", "\t\treturn XDP_PASS;", "\t\treturn XDP_DROP;", 1,
                         "foreign IPv4 TCP packet: XDP action 1, not 2"),
-    "refused by the verifier": ("xdnat.bpf.c", "stats_count(reason, frame_bytes);",
-                                "stats_count(reason, frame_bytes + *(__u8 *)(long)ctx->data);", 7,
+    "tc's hop limit": ("skb.bpf.h", "tail.ttl -= hops;", "tail.ttl -= 2 * hops;", 1,
+                       "IPv4 TCP: byte 22 "),
+    "tc's checksum": ("skb.bpf.h", "headers->check, 0, ports,", "headers->check, 0, ports + 1,",
+                      1, "IPv4 TCP: byte 50 "),
+    "tc egress": ("skb.bpf.h", "\tif (!reason)\n\t\tskb_rewrite(skb, &pkt, making, l2_bytes, 0);",
+                  "\tif (!reason)\n\t\tskb_rewrite(skb, &pkt, making, l2_bytes, 1);", 1,
+                  "IPv4 TCP: byte 22 "),
+    "refused by the verifier": ("xdnat.bpf.c", "XDNAT_HOOK_XDP, reason, 1, frame_bytes",
+                                "XDNAT_HOOK_XDP, reason, 1, *(__u8 *)(long)ctx->data", 7,
                                 "the kernel does not take the program"),
 }
 
@@ -181,7 +202,7 @@ def calls(trace):
         return [(match.group(1), line) for match, line in zip(found, lines) if match]
 
 
-@pytest.mark.parametrize("what", ["BPF_LINK_UPDATE", "BPF_OBJ_PIN", "rename"])
+@pytest.mark.parametrize("what", ["BPF_LINK_UPDATE", "BPF_OBJ_PIN", "rename", "RTM_NEWTFILTER"])
 def test_swap_that_fails_is_rolled_back(echoing, tmp_path, what):
     """At the last link, pin or renaming: all run the old program, as pinned."""
     trace = tmp_path / "trace"
@@ -194,12 +215,11 @@ def test_swap_that_fails_is_rolled_back(echoing, tmp_path, what):
     done = traced(echoing, trace, "load", inject="%s:error=ENOMEM:when=%d" % (call, when))
     assert done.returncode == 1 and "Cannot allocate memory" in done.stderr, done
     after = programs(echoing)
-    assert (after["wan"], after["lan"]) == (before["wan"], before["lan"])
     assert maps(echoing) == tables
     assert after == before
     assert echoing.ask(b"after")
     echoing("load")
-    assert len(set(programs(echoing).values())) == 3
+    assert len(set(programs(echoing).values())) == len(PROGRAMS)
 
 
 def points(trace, count):
@@ -269,7 +289,7 @@ def test_upgrade_killed_anywhere(network, sweeping):
             sweeping("load")
             after = programs(sweeping)
             assert not set(before.values()) & set(after.values()), point
-            assert after["wan"] == after["lan"] == after["xdnat_xdp"], point
+            are_pinned_ones(after)
             assert talk.ask(sock, b"loaded") == b"loaded", point
     unload_all(sweeping, "at the end")
 

@@ -15,6 +15,7 @@ from packets import ACK, SYN, TCP, Packet, address, translate
 WAN_MAC, GATEWAY_MAC = "02:00:00:00:01:01", "02:00:00:00:01:fe"
 LAN_MAC, TARGET_MAC = "02:00:00:00:02:01", "02:00:00:00:02:05"
 PEER_MAC = "02:00:00:00:01:50"  # a target on the WAN side
+NOBODYS_MAC = bytes.fromhex("0278646e6174")
 MTU = 1400                      # of lan
 REASONS = bpf.reasons()
 
@@ -169,7 +170,7 @@ class Router:
 
     def config(self):
         """(jiffies in a tick, [lifetimes in jiffies])."""
-        value = bpf.lookup(self.pinned("xdnat_config"), bytes(4), 56)
+        value = bpf.value(self.pinned("xdnat_config"), bytes(4))
         return struct.unpack_from("I", value, 12)[0], list(struct.unpack_from("5I", value, 28))
 
     def age(self, ticks, *tuples):
@@ -228,6 +229,11 @@ class Router:
         return first
 
 
+def sport_of(result, packet):
+    """The source port of what left, without VLAN tags and options."""
+    return int.from_bytes(result.frame[54 if packet.is_v6 else 34:][:2], "big")
+
+
 def difference(got, want):
     if len(got) != len(want):
         return "%d bytes instead of %d\n got %s\nwant %s" % (len(got), len(want), got.hex(),
@@ -261,8 +267,16 @@ def expect_drop(result, packet, *reasons):
     expect_same(result, packet, bpf.DROP, ["DROP_" + reason for reason in reasons])
 
 
+def expect_handed_on(result, packet, reason):
+    """For tc: passed untouched, but to a MAC address that is nobody's."""
+    expect_same(result, NOBODYS_MAC + packet.build()[6:], bpf.PASS, "HAND_ON_" + reason)
+
+
 def expect_unforwarded(result, packet):
     frame = packet if isinstance(packet, bytes) else packet.build()
+    if result.reason.startswith("HAND_ON_"):
+        frame = NOBODYS_MAC + frame[6:]
+        result.reason = "PASS_" + result.reason
     assert result.action in (bpf.PASS, bpf.DROP), result
     assert result.reason.startswith("PASS_" if result.action == bpf.PASS else "DROP_"), result
     assert result.frame == frame, difference(result.frame, frame)

@@ -6,7 +6,8 @@ import struct
 import packets as p
 import pytest
 from packets import ACK, PSH, RST, SYN, TCP, UDP
-from router import (V4, V6, expect, expect_drop, expect_pass, expect_unforwarded)
+from router import (V4, V6, expect, expect_drop, expect_handed_on, expect_pass,
+                    expect_unforwarded)
 
 TCP4, UDP4, TCP6, UDP6 = (V4, TCP), (V4, UDP), (V6, TCP), (V6, UDP)
 ALL = (TCP4, UDP4, TCP6, UDP6)
@@ -114,14 +115,14 @@ ROWS = {
     # Link layer
     "vlan 5": (ALL, dict(vlans=((0x8100, 5),)), "pass VLAN"),
     "vlan 4095": (ALL, dict(vlans=((0x8100, 0xffff),)), "pass VLAN"),
-    "vlan 0, priority 3": (ALL, dict(vlans=((0x8100, 0x6000),)), "drop PRIORITY_TAG"),
-    "802.1ad vlan 0": (ALL, dict(vlans=((0x88a8, 0),)), "drop PRIORITY_TAG"),
+    "vlan 0, priority 3": (ALL, dict(vlans=((0x8100, 0x6000),)), "hand PRIORITY_TAG"),
+    "802.1ad vlan 0": (ALL, dict(vlans=((0x88a8, 0),)), "hand PRIORITY_TAG"),
     "vlan 0 before vlan 5": (ALL, dict(vlans=((0x8100, 0), (0x8100, 5))), "pass VLAN"),
     "QinQ": (ALL, dict(vlans=((0x88a8, 5), (0x8100, 6))), "pass VLAN"),
     "802.1ad alone": (ALL, dict(vlans=((0x88a8, 5),)), "pass VLAN"),
     "two 8100": (ALL, dict(vlans=((0x8100, 5), (0x8100, 6))), "pass VLAN"),
-    "two priority tags": (ALL, dict(vlans=((0x8100, 0), (0x8100, 0))), "drop PRIORITY_TAG"),
-    "mixed priority tags": (ALL, dict(vlans=((0x88a8, 0), (0x8100, 0))), "drop PRIORITY_TAG"),
+    "two priority tags": (ALL, dict(vlans=((0x8100, 0), (0x8100, 0))), "hand PRIORITY_TAG"),
+    "mixed priority tags": (ALL, dict(vlans=((0x88a8, 0), (0x8100, 0))), "hand PRIORITY_TAG"),
     "three tags": (ALL, dict(vlans=((0x88a8, 5), (0x8100, 6), (0x8100, 7))), "pass VLAN"),
     "broadcast MAC": (ALL, dict(dmac="ff:ff:ff:ff:ff:ff"), "pass OTHER_MAC"),
     "multicast MAC": (ALL, dict(dmac="01:00:5e:00:00:01"), "pass OTHER_MAC"),
@@ -140,6 +141,8 @@ def judge(router, packet, fate):
         expect_unforwarded(result, packet)
     elif fate.startswith("pass "):
         expect_pass(result, packet, fate[5:])
+    elif fate.startswith("hand "):
+        expect_handed_on(result, packet, fate[5:])
     else:
         expect_drop(result, packet, fate[5:])
 

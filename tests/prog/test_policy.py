@@ -7,8 +7,8 @@ import bpf
 import pytest
 import world as w
 from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
-from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_pass,
-                    expect_unforwarded)
+from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_handed_on,
+                    expect_pass, expect_unforwarded, sport_of)
 
 SIDES = pytest.mark.parametrize("side", [V4, V6], ids=["v4", "v6"])
 PROTOS = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
@@ -141,8 +141,10 @@ def test_two_listeners_one_target_one_client_port(router, side, proto):
     router.xdnat("rule", "add", rule)
     settled = router.establish(side, proto)
     second = router.original(side, proto, dport=8090, sport=settled.sport)
-    expect_drop(router.send(second), second, "TUPLE_TAKEN")
-    assert not router.has_flow(second)
+    result = router.send(second)  # test_masquerade.py has the rest of that
+    port = sport_of(result, second)
+    assert port != second.sport
+    expect(result, router.forwarded(second).with_(sport=port))
     third = router.original(side, proto, dport=8090)
     expect(router.send(third), router.forwarded(third))
     # The reply still belongs to the first flow, and says so.
@@ -202,12 +204,12 @@ def test_full_table_refuses_and_keeps(small):
 
 
 def test_what_stands_in_the_way_out(small):
-    """No route, no neighbour, forwarding off: refused by name, and no flow of it
+    """No route, forwarding off: refused by name; no neighbour: for tc. No flow of it
     bars the way once it is repaired."""
     near = small.near
     first = small.original(V4)
     near.ip("neigh", "del", V4.target, "dev", "lan")
-    expect_drop(small.send(first), first, "NO_NEIGHBOUR")
+    expect_handed_on(small.send(first), first, "NEIGHBOUR")
     near.ip("neigh", "replace", V4.target, "lladdr", TARGET_MAC, "dev", "lan", "nud",
             "permanent")
     near.sysctl("ipv4.ip_forward=0", "ipv4.conf.wan.forwarding=0")
@@ -220,10 +222,10 @@ def test_what_stands_in_the_way_out(small):
 
 
 def test_unloaded_way_out(small):
-    """The answers could not be translated back: refused."""
+    """It is a target's side still: tc sends there, and translates the answers."""
     small.xdnat("unload", "lan")
     first = small.original(V4)
-    expect_drop(small.send(first), first, "NOT_LOADED")
+    expect_handed_on(small.send(first), first, "WAY_OUT")
     assert not small.has_flow(first)
 
 
@@ -250,12 +252,12 @@ def test_replies_outlive_the_targets_neighbour_entry(small, side):
     """That we cannot reach the target just now is no reason to drop what it sends."""
     settled = small.establish(side)
     small.near.ip("neigh", "del", side.target, "dev", "lan")
-    w.wait(lambda: small.send(settled).reason == "DROP_NO_NEIGHBOUR", "the entry is missed", 5)
+    w.wait(lambda: small.send(settled).reason == "HAND_ON_NEIGHBOUR", "the entry is missed", 5)
     back = small.reply(settled, side, flags=PSH | ACK, payload=b"I am here")
     over = time.monotonic() + 2.5  # more than two ticks: each looks again
 
     def is_over():
-        assert small.send(settled).reason == "DROP_NO_NEIGHBOUR"
+        assert small.send(settled).reason == "HAND_ON_NEIGHBOUR"
         expect(small.send(back, "lan"), small.returned(back))
         return time.monotonic() > over
 

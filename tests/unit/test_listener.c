@@ -97,8 +97,8 @@ static void assert_expands(const struct listener_world *world, const struct rule
 {
 	char texts[LISTENERS_MAX][LISTENER_BYTES], all[LISTENERS_MAX * LISTENER_BYTES] = "";
 	struct store_rule rules[RULES_MAX] = {0};
-	struct store_listener *listeners;
-	size_t rule_count = 0, count;
+	struct listener_set set = {0};
+	size_t rule_count = 0;
 
 	for (; rows[rule_count].text; rule_count++) {
 		struct store_rule *rule = &rules[rule_count];
@@ -106,16 +106,17 @@ static void assert_expands(const struct listener_world *world, const struct rule
 		rule->id = rows[rule_count].id;
 		assert_int_equal(spec_parse_line(rows[rule_count].text, &rule->spec), 0);
 	}
-	assert_int_equal(listener_expand(rules, rule_count, world, &listeners, &count), 0);
-	assert_in_range(count, 0, LISTENERS_MAX);
-	for (size_t i = 0; i < count; i++)
-		format_listener(&listeners[i], texts[i]);
-	free(listeners);
-	qsort(texts, count, sizeof(texts[0]), compare_texts);
-	for (size_t i = 0; i < count; i++) {
+	assert_int_equal(listener_expand(rules, rule_count, world, &set), 0);
+	assert_in_range(set.listener_count, 0, LISTENERS_MAX);
+	assert_int_equal(set.range_count, 0);
+	for (size_t i = 0; i < set.listener_count; i++)
+		format_listener(&set.listeners[i], texts[i]);
+	qsort(texts, set.listener_count, sizeof(texts[0]), compare_texts);
+	for (size_t i = 0; i < set.listener_count; i++) {
 		strcat(all, i ? " " : "");
 		strcat(all, texts[i]);
 	}
+	listener_set_release(&set);
 	assert_string_equal(all, expected);
 }
 

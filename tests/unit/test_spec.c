@@ -27,51 +27,56 @@ struct valid_row {
 	const char *bind_text; /* address or interface, NULL for neither */
 	uint16_t port, target_port;
 	const char *target;
-	uint8_t proto;
+	uint8_t protos;
 	const char *name, *comment;
 };
 
 static const struct valid_row valid[] = {
 	{"80:10.0.0.5:8080", "80:10.0.0.5:8080/tcp", SPEC_BIND_DEFAULT, NULL, 80, 8080, "10.0.0.5",
-	 IPPROTO_TCP, "80/tcp", ""},
+	 SPEC_TCP, "80/tcp", ""},
 	{"203.0.113.7:443:10.0.0.5", "203.0.113.7:443:10.0.0.5:443/tcp", SPEC_BIND_ADDRESS,
-	 "203.0.113.7", 443, 443, "10.0.0.5", IPPROTO_TCP, "203.0.113.7:443/tcp", ""},
+	 "203.0.113.7", 443, 443, "10.0.0.5", SPEC_TCP, "203.0.113.7:443/tcp", ""},
 	{"53:10.0.0.6/udp", "53:10.0.0.6:53/udp", SPEC_BIND_DEFAULT, NULL, 53, 53, "10.0.0.6",
-	 IPPROTO_UDP, "53/udp", ""},
+	 SPEC_UDP, "53/udp", ""},
 	{"[2001:db8::7]:443:[fd00::5]:8443", "[2001:db8::7]:443:[fd00::5]:8443/tcp",
-	 SPEC_BIND_ADDRESS, "2001:db8::7", 443, 8443, "fd00::5", IPPROTO_TCP,
-	 "[2001:db8::7]:443/tcp", ""},
-	{"*:80:10.0.0.5", "*:80:10.0.0.5:80/tcp", SPEC_BIND_ALL, NULL, 80, 80, "10.0.0.5",
-	 IPPROTO_TCP, "*:80/tcp", ""},
+	 SPEC_BIND_ADDRESS, "2001:db8::7", 443, 8443, "fd00::5", SPEC_TCP, "[2001:db8::7]:443/tcp",
+	 ""},
+	{"*:80:10.0.0.5", "*:80:10.0.0.5:80/tcp", SPEC_BIND_ALL, NULL, 80, 80, "10.0.0.5", SPEC_TCP,
+	 "*:80/tcp", ""},
 	{"eth0.100:80:10.0.0.5/udp", "eth0.100:80:10.0.0.5:80/udp", SPEC_BIND_INTERFACE, "eth0.100",
-	 80, 80, "10.0.0.5", IPPROTO_UDP, "eth0.100:80/udp", ""},
+	 80, 80, "10.0.0.5", SPEC_UDP, "eth0.100:80/udp", ""},
 	{"80x:80:10.0.0.5", "80x:80:10.0.0.5:80/tcp", SPEC_BIND_INTERFACE, "80x", 80, 80,
-	 "10.0.0.5", IPPROTO_TCP, "80x:80/tcp", ""},
+	 "10.0.0.5", SPEC_TCP, "80x:80/tcp", ""},
 	{"12345678901234a:80:10.0.0.5", "12345678901234a:80:10.0.0.5:80/tcp", SPEC_BIND_INTERFACE,
-	 "12345678901234a", 80, 80, "10.0.0.5", IPPROTO_TCP, "12345678901234a:80/tcp", ""},
+	 "12345678901234a", 80, 80, "10.0.0.5", SPEC_TCP, "12345678901234a:80/tcp", ""},
 	{"'a$b':80:10.0.0.5", "'a$b':80:10.0.0.5:80/tcp", SPEC_BIND_INTERFACE, "a$b", 80, 80,
-	 "10.0.0.5", IPPROTO_TCP, "a$b:80/tcp", ""},
+	 "10.0.0.5", SPEC_TCP, "a$b:80/tcp", ""},
 	{"65535:[FD00:0::5]", "65535:[fd00::5]:65535/tcp", SPEC_BIND_DEFAULT, NULL, 65535, 65535,
-	 "fd00::5", IPPROTO_TCP, "65535/tcp6", ""},
+	 "fd00::5", SPEC_TCP, "65535/tcp6", ""},
 	{"1:10.0.0.5:1/tcp name=web mode=preserve", "1:10.0.0.5:1/tcp name=web", SPEC_BIND_DEFAULT,
-	 NULL, 1, 1, "10.0.0.5", IPPROTO_TCP, "web", ""},
+	 NULL, 1, 1, "10.0.0.5", SPEC_TCP, "web", ""},
 	{"  80:10.0.0.5\tcomment=front  name=Web_1.a-b \n",
 	 "80:10.0.0.5:80/tcp name=Web_1.a-b comment=front", SPEC_BIND_DEFAULT, NULL, 80, 80,
-	 "10.0.0.5", IPPROTO_TCP, "Web_1.a-b", "front"},
+	 "10.0.0.5", SPEC_TCP, "Web_1.a-b", "front"},
 	{"80:10.0.0.5 comment='two words'", "80:10.0.0.5:80/tcp comment='two words'",
-	 SPEC_BIND_DEFAULT, NULL, 80, 80, "10.0.0.5", IPPROTO_TCP, "80/tcp", "two words"},
+	 SPEC_BIND_DEFAULT, NULL, 80, 80, "10.0.0.5", SPEC_TCP, "80/tcp", "two words"},
 	{"80:10.0.0.5 comment=\"it's \\\"up\\\"\"", "80:10.0.0.5:80/tcp comment='it'\\''s \"up\"'",
-	 SPEC_BIND_DEFAULT, NULL, 80, 80, "10.0.0.5", IPPROTO_TCP, "80/tcp", "it's \"up\""},
+	 SPEC_BIND_DEFAULT, NULL, 80, 80, "10.0.0.5", SPEC_TCP, "80/tcp", "it's \"up\""},
 	{"80:10.0.0.5 comment=a\\ b\\\\", "80:10.0.0.5:80/tcp comment='a b\\'", SPEC_BIND_DEFAULT,
-	 NULL, 80, 80, "10.0.0.5", IPPROTO_TCP, "80/tcp", "a b\\"},
+	 NULL, 80, 80, "10.0.0.5", SPEC_TCP, "80/tcp", "a b\\"},
 	{"80:10.0.0.5 comment=grün;rm", "80:10.0.0.5:80/tcp comment='grün;rm'", SPEC_BIND_DEFAULT,
-	 NULL, 80, 80, "10.0.0.5", IPPROTO_TCP, "80/tcp", "grün;rm"},
+	 NULL, 80, 80, "10.0.0.5", SPEC_TCP, "80/tcp", "grün;rm"},
 	{"80:10.0.0.5 comment=a=b", "80:10.0.0.5:80/tcp comment=a=b", SPEC_BIND_DEFAULT, NULL, 80,
-	 80, "10.0.0.5", IPPROTO_TCP, "80/tcp", "a=b"},
+	 80, "10.0.0.5", SPEC_TCP, "80/tcp", "a=b"},
 	{"80:10.0.0.5 comment=", "80:10.0.0.5:80/tcp", SPEC_BIND_DEFAULT, NULL, 80, 80, "10.0.0.5",
-	 IPPROTO_TCP, "80/tcp", ""},
+	 SPEC_TCP, "80/tcp", ""},
+	{"80:10.0.0.5 hairpin=on mode=masquerade snat=10.0.0.1",
+	 "80:10.0.0.5:80/tcp mode=masquerade snat=10.0.0.1 hairpin=on", SPEC_BIND_DEFAULT, NULL, 80,
+	 80, "10.0.0.5", SPEC_TCP, "80/tcp", ""},
+	{"80:[fd00::5] snat=[fd00::0:1] hairpin=off", "80:[fd00::5]:80/tcp snat=fd00::1",
+	 SPEC_BIND_DEFAULT, NULL, 80, 80, "fd00::5", SPEC_TCP, "80/tcp6", ""},
 	{"80:10.0.0.5 name=" SIXTY_THREE_A, "80:10.0.0.5:80/tcp name=" SIXTY_THREE_A,
-	 SPEC_BIND_DEFAULT, NULL, 80, 80, "10.0.0.5", IPPROTO_TCP, SIXTY_THREE_A, ""},
+	 SPEC_BIND_DEFAULT, NULL, 80, 80, "10.0.0.5", SPEC_TCP, SIXTY_THREE_A, ""},
 };
 
 static void check_fields(const struct valid_row *row, const struct spec *spec)
@@ -83,10 +88,13 @@ static void check_fields(const struct valid_row *row, const struct spec *spec)
 		assert_string_equal(addr_format(&spec->bind_addr, false, text), row->bind_text);
 	else if (row->bind == SPEC_BIND_INTERFACE)
 		assert_string_equal(spec->bind_interface, row->bind_text);
-	assert_int_equal(spec->port_host, row->port);
+	assert_int_equal(spec->form, SPEC_EXACT);
+	assert_int_equal(spec->ports.first_host, row->port);
+	assert_int_equal(spec->ports.last_host, row->port);
 	assert_string_equal(addr_format(&spec->target, false, text), row->target);
-	assert_int_equal(spec->target_port_host, row->target_port);
-	assert_int_equal(spec->proto, row->proto);
+	assert_int_equal(spec->target_ports.first_host, row->target_port);
+	assert_int_equal(spec->target_ports.last_host, row->target_port);
+	assert_int_equal(spec->protos, row->protos);
 	assert_string_equal(spec->name, row->name);
 	assert_string_equal(spec->comment, row->comment);
 }
@@ -106,6 +114,80 @@ static void test_valid(void **state)
 		assert_int_equal(spec_parse_line(line, &again), 0);
 		assert_true(spec_equal(&spec, &again));
 	}
+}
+
+static const struct {
+	const char *line, *canonical, *name;
+} forms[] = {
+	{"30000-30099:10.0.0.7:40000-40099/udp", "30000-30099:10.0.0.7:40000-40099/udp",
+	 "30000-30099/udp"},
+	{"30000-30099:10.0.0.7", "30000-30099:10.0.0.7:30000-30099/tcp", "30000-30099/tcp"},
+	{"30000-30099:10.0.0.7:53", "30000-30099:10.0.0.7:53/tcp", "30000-30099/tcp"},
+	{"30000-30099:10.0.0.7:53-53", "30000-30099:10.0.0.7:53/tcp", "30000-30099/tcp"},
+	{"80-80:10.0.0.7:90", "80:10.0.0.7:90/tcp", "80/tcp"},
+	{"1-65535:[fd00::5]", "1-65535:[fd00::5]:1-65535/tcp", "1-65535/tcp6"},
+	{"*:10.0.0.9/tcp+udp", "*:10.0.0.9/tcp+udp", "*/tcp+udp"},
+	{"*:10.0.0.9:1-65535/udp+tcp", "*:10.0.0.9/tcp+udp", "*/tcp+udp"},
+	{"*:10.0.0.9:53/udp", "*:10.0.0.9:53/udp", "*/udp"},
+	{"*:*:[fd00::5]", "*:*:[fd00::5]/tcp", "*:*/tcp6"},
+	{"eth0:*:10.0.0.9", "eth0:*:10.0.0.9/tcp", "eth0:*/tcp"},
+	{"[2001:db8::7]:80-90:[fd00::5]", "[2001:db8::7]:80-90:[fd00::5]:80-90/tcp",
+	 "[2001:db8::7]:80-90/tcp"},
+	{"*:10.0.0.9 except=8000-8010,22,443,444-500,8005-8020 name=dmz",
+	 "*:10.0.0.9/tcp name=dmz except=22,443-500,8000-8020", "dmz"},
+	{"80-90:10.0.0.9:1 except=80,90", "80-90:10.0.0.9:1/tcp except=80,90", "80-90/tcp"},
+	{"8080:local:80", "8080:local:80/tcp", "8080/tcp"},
+	{"203.0.113.7:8080:local:80/tcp+udp", "203.0.113.7:8080:local:80/tcp+udp",
+	 "203.0.113.7:8080/tcp+udp"},
+	{"[2001:db8::7]:53:local:5353/udp", "[2001:db8::7]:53:local:5353/udp",
+	 "[2001:db8::7]:53/udp"},
+	{"80-90:local:85 except=85", "80-90:local:85/tcp except=85", "80-90/tcp"},
+	{"80-90:local:85-95", "80-90:local:85-95/tcp", "80-90/tcp"},
+	{"local:80:10.0.0.5", "local:80:10.0.0.5:80/tcp", "local:80/tcp"},
+};
+
+static void test_forms(void **state)
+{
+	char line[XDNAT_SPEC_BYTES];
+	struct spec spec, again;
+
+	(void)state;
+	for (size_t i = 0; i < ROWS(forms); i++) {
+		if (spec_parse_line(forms[i].line, &spec))
+			fail_msg("%s: %s", forms[i].line, fail_text());
+		spec_format(&spec, line);
+		assert_string_equal(line, forms[i].canonical);
+		assert_string_equal(spec.name, forms[i].name);
+		assert_int_equal(spec_parse_line(line, &again), 0);
+		assert_true(spec_equal(&spec, &again));
+	}
+}
+
+/* The most that except= takes, with the longest of everything else, is refused rather
+ * than cut. */
+static void test_long_exceptions(void **state)
+{
+	char text[1024] = "[2001:db8:1111:2222:3333:4444:5555:6666]:*:[2001:db8:1111:2222:3333:"
+			  "4444:5555:6666]/tcp+udp name=" SIXTY_THREE_A " except=10000-10001";
+	struct spec spec;
+
+	(void)state;
+	for (int i = 1; i < SPEC_EXCEPT_MAX; i++)
+		sprintf(text + strlen(text), ",%d-%d", 10000 + 10 * i, 10001 + 10 * i);
+	assert_int_equal(spec_parse_line(text, &spec), -EINVAL);
+	assert_non_null(strstr(fail_text(), "the rule is longer than 511 bytes"));
+}
+
+static void test_has_port(void **state)
+{
+	struct spec spec;
+
+	(void)state;
+	assert_int_equal(spec_parse_line("80-90:10.0.0.5 except=82-84", &spec), 0);
+	for (uint16_t port_host = 78; port_host < 93; port_host++)
+		assert_int_equal(spec_has_port(&spec, port_host),
+				 port_host >= 80 && port_host <= 90 &&
+					 (port_host < 82 || port_host > 84));
 }
 
 static const struct {
@@ -138,7 +220,7 @@ static const struct {
 	{"80:10.0.0.5:65536", "port \"65536\""},
 	{"80:10.0.0.5:", "port \"\""},
 	{"80:10.0.0.5:80x", "port \"80x\""},
-	{"90-80:10.0.0.5", "the port range is reversed (90-80)"},
+	{"90-80:10.0.0.5", "the port range 90-80 is reversed: type 80-90"},
 	{"80-:10.0.0.5", "the port range 80-: port \"\""},
 	{":80:10.0.0.5", "nothing where an address or interface belongs"},
 	/* Addresses. */
@@ -168,18 +250,55 @@ static const struct {
 	{"999.0.0.1:80:10.0.0.5", "\"999.0.0.1\" is not an IPv4 address"},
 	{"203.0.113.7:80:[fd00::5]", "mixes IPv4 and IPv6"},
 	{"[2001:db8::7]:80:10.0.0.5", "mixes IPv4 and IPv6"},
+	/* Ranges. */
+	{"80-90:10.0.0.5:80-91",
+	 "unequal port ranges: 80-90 and 80-91 are 11 and 12 ports; type 80-90 for the target, or "
+	 "one port"},
+	{"80-90:10.0.0.5:65530-65535", "are 11 and 6 ports; type as many for the target"},
+	{"80:10.0.0.5:80-90", "unequal port ranges: 80 and 80-90 are 1 and 11 ports; type 80 for"},
+	{"80-90:10.0.0.5:90-80", "the port range 90-80 is reversed: type 80-90"},
+	{"1-65536:10.0.0.5", "the port range 1-65536: port \"65536\""},
+	{"0-10:10.0.0.5", "the port range 0-10: port \"0\""},
+	{"-:10.0.0.5", "the port range -: port \"\""},
+	{"80-90-100:10.0.0.5", "port \"90-100\""},
+	{"80,81:10.0.0.5", "port \"80,81\""},
+	{"*:10.0.0.9:80-90", "* goes to the same ports of the target or to one: leave 80-90 out"},
+	{"*:10.0.0.9:*", "port * is refused: leave it out"},
+	{"80-90", "80-90 names no target: type 80-90:ADDRESS:80-90 "},
+	/* Exceptions. */
+	{"80:10.0.0.5 except=80", "except= is for ranges of ports and *"},
+	{"80-90:10.0.0.5 except=", "except=: port \"\""},
+	{"80-90:10.0.0.5 except=82,,83", "except=: port \"\""},
+	{"80-90:10.0.0.5 except=x", "except=: port \"x\""},
+	{"80-90:10.0.0.5 except=85-84", "85-84 is reversed: type 84-85"},
+	{"80-90:10.0.0.5 except=79", "except=79 is not among the rule's ports, 80-90"},
+	{"80-90:10.0.0.5 except=85-91", "except=85-91 is not among the rule's ports, 80-90"},
+	{"80-90:10.0.0.5 except=80-85,86-90", "leaves no port: type enabled=no"},
+	{"*:10.0.0.5 except=1,3,5,7,9,11,13,15,17,19,21,23,25,27,29,31,33,35,37,39,41,43,45,47,49,"
+	 "51,53,55,57,59,61,63,65",
+	 "except= takes 32 ports and ranges at most"},
+	/* This host itself. */
+	{"80:local", "type another, as in 8080:local:80"},
+	{"80:local:80", "type another, as in 8080:local:80"},
+	{"80-90:local", "a rule changes the port"},
+	{"80-90:local:85", "port 85 of this host stays port 85: leave it out of the ports, for "
+			   "example by except=85"},
+	{"*:local", "a rule changes the port"},
+	{"80:local:", "port \"\""},
+	{"80:Local:8080", "DNS names (Local)"},
+	{"eth0:local:80", "port \"local\""},
 	/* Interfaces. */
 	{"abcdefghijklmnop:80:10.0.0.5", "at most 15 characters"},
 	{"'a b':80:10.0.0.5", "neither an address nor an interface"},
 	{"..:80:10.0.0.5", "not an IPv4"},
 	/* Protocols. */
-	{"80:10.0.0.5/sctp", "the protocol \"sctp\" is not known: type /tcp or /udp"},
+	{"80:10.0.0.5/sctp", "the protocol \"sctp\" is not known: type /tcp, /udp or /tcp+udp"},
 	{"80:10.0.0.5/", "the protocol \"\""},
 	{"80:10.0.0.5/TCP", "the protocol \"TCP\""},
 	{"80:10.0.0.5/tcp/udp", "the protocol \"tcp/udp\""},
 	/* Keys. */
 	{"80:10.0.0.5 junk", "\"junk\" after the rule is not KEY=VALUE"},
-	{"80:10.0.0.5 colour=red", "colour= is not known; valid: name=, comment=, mode=preserve"},
+	{"80:10.0.0.5 colour=red", "colour= is not known; valid: name=, "},
 	{"80:10.0.0.5 Name=x", "Name= is not known"},
 	{"80:10.0.0.5 =x", "is not known"},
 	{"80:10.0.0.5 name=x name=x", "name= is given twice"},
@@ -201,19 +320,19 @@ static const struct {
 	{"80:10.0.0.5 comment='open", "a quote is not closed"},
 	{"80:10.0.0.5 mode=bridge", "mode=bridge is not known"},
 	/* What later versions bring. */
-	{"30000-30099:10.0.0.7:40000-40099/udp",
-	 "port ranges (30000-30099) are not in this version; give one port per rule"},
-	{"*:10.0.0.9/tcp+udp", "any port (*) are not in this version"},
-	{"eth0:*:10.0.0.9", "any port (*) are not in this version"},
-	{"80:10.0.0.5:80-90", "port ranges (80-90) are not in this version"},
 	{"80:10.0.0.5:8080,10.0.0.6:8080@3", "several targets"},
 	{"80:10.0.0.5:8080@3", "weights (@3) are not in this version"},
 	{"80:10.0.0.5~", "backup targets (~) are not in this version"},
 	{"80:www.example.org:80", "DNS names (www.example.org) are not in this version"},
-	{"80:local", "local (this host) is not in this version"},
-	{"80:local:8080", "local (this host) is not in this version"},
-	{"80:10.0.0.5/tcp+udp", "/tcp+udp is not in this version"},
-	{"80:10.0.0.5 mode=masquerade", "mode=masquerade is not in this version"},
+	{"80:10.0.0.5 mode=Masquerade", "mode=Masquerade is not known"},
+	{"80:local mode=masquerade", "is for other hosts"},
+	{"80:local hairpin=on", "is for other hosts"},
+	{"80:local snat=10.0.0.1", "is for other hosts"},
+	{"80:10.0.0.5 hairpin=yes", "hairpin=yes is not known"},
+	{"80:10.0.0.5 snat=", "snat="},
+	{"80:10.0.0.5 snat=fd00::1", "one family"},
+	{"80:[fd00::5] snat=10.0.0.1", "one family"},
+	{"80:10.0.0.5 snat=127.0.0.1", "loopback"},
 };
 
 static void test_refused(void **state)
@@ -232,11 +351,9 @@ static void test_refused(void **state)
 static void test_later_keys(void **state)
 {
 	static const char *const later[] = {
-		"snat",	    "allow",	  "deny",      "hairpin",   "except",
-		"idle-tcp", "idle-udp",	  "max-flows", "new-rate",  "new-rate-source",
-		"mss",	    "log",	  "balance",   "check",	    "check-every",
-		"rise",	    "fall",	  "on-down",   "no-target", "check-timeout",
-		"sticky",   "slow-start", "on-resolve"};
+		"idle-tcp", "idle-udp", "max-flows", "new-rate", "new-rate-source", "log",
+		"balance", "check", "check-every", "rise", "fall", "on-down", "no-target",
+		"check-timeout", "sticky", "slow-start", "on-resolve"};
 	char key[64], message[96];
 
 	(void)state;
@@ -344,6 +461,33 @@ static struct xdnat_addr random_addr(bool v4)
 	return addr_from_v6(v6);
 }
 
+/* Ports of any form, the target's, exceptions. */
+static void random_ports(struct spec *spec)
+{
+	uint16_t ends[] = {1 + random_below(65535), 1 + random_below(65535)};
+	uint32_t next, width;
+
+	spec->form = (enum spec_form)random_below(3);
+	if (spec->form == SPEC_ANY)
+		ends[0] = 1, ends[1] = 65535;
+	if (spec->form == SPEC_EXACT || ends[0] == ends[1])
+		spec->form = SPEC_EXACT, ends[1] = ends[0];
+	spec->ports.first_host = ends[ends[0] > ends[1]];
+	spec->ports.last_host = ends[ends[0] <= ends[1]];
+	width = spec->ports.last_host - spec->ports.first_host;
+	spec->target_ports.first_host = 1 + random_below(65535 - width);
+	spec->target_ports.last_host = spec->target_ports.first_host + random_below(2) * width;
+	next = spec->ports.first_host + 1 + random_below(9);
+	while (spec->form != SPEC_EXACT && spec->except_count < 20 && random_below(4)) {
+		uint32_t last = next + random_below(2) * random_below(99);
+
+		if (last > spec->ports.last_host)
+			break;
+		spec->except[spec->except_count++] = (struct spec_ports){next, last};
+		next = last + 2 + random_below(999);
+	}
+}
+
 static struct spec random_spec(void)
 {
 	static const char *const name_letters[] = {"a", "Z", "0", "9", "_", "."};
@@ -354,11 +498,11 @@ static struct spec random_spec(void)
 	const bool v4 = random_below(2);
 	struct spec spec = {
 		.bind = (enum spec_bind)random_below(4),
-		.port_host = (uint16_t)(1 + random_below(65535)),
-		.proto = random_below(2) ? IPPROTO_TCP : IPPROTO_UDP,
+		.protos = (uint8_t)(1 + random_below(3)),
 		.target = random_addr(v4),
-		.target_port_host = (uint16_t)(1 + random_below(65535)),
 	};
+
+	random_ports(&spec);
 
 	if (spec.bind == SPEC_BIND_ADDRESS)
 		spec.bind_addr = random_addr(v4);
@@ -417,6 +561,12 @@ static void test_same_listener(void **state)
 	assert_same_listener("80:10.0.0.5", "80:[fd00::5]", false);
 	assert_same_listener("80:10.0.0.5", "*:80:10.0.0.5", false);
 	assert_same_listener("eth0:80:10.0.0.5", "eth0:80:10.0.0.6", true);
+	assert_same_listener("80-90:10.0.0.5", "80-90:10.0.0.6:80 except=85", true);
+	assert_same_listener("80-90:10.0.0.5", "80-91:10.0.0.5", false);
+	assert_same_listener("1-65535:10.0.0.5", "*:10.0.0.5", false);
+	assert_same_listener("80:10.0.0.5", "80:10.0.0.5/tcp+udp", false);
+	assert_same_listener("80:10.0.0.5:81", "80:local:81", false); /* both families */
+	assert_same_listener("203.0.113.7:80:10.0.0.5:81", "203.0.113.7:80:local:81", true);
 	assert_same_listener("eth0:80:10.0.0.5", "eth1:80:10.0.0.5", false);
 	assert_same_listener("192.0.2.1:80:10.0.0.5", "192.0.2.2:80:10.0.0.5", false);
 }
@@ -464,15 +614,12 @@ static void test_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_valid),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_later_keys),
-		cmocka_unit_test(test_enabled),
-		cmocka_unit_test(test_words),
-		cmocka_unit_test(test_line_is_bounded),
-		cmocka_unit_test(test_random_round_trip),
-		cmocka_unit_test(test_same_listener),
-		cmocka_unit_test(test_equal),
+		cmocka_unit_test(test_valid),		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_long_exceptions), cmocka_unit_test(test_has_port),
+		cmocka_unit_test(test_refused),		cmocka_unit_test(test_later_keys),
+		cmocka_unit_test(test_enabled),		cmocka_unit_test(test_words),
+		cmocka_unit_test(test_line_is_bounded), cmocka_unit_test(test_random_round_trip),
+		cmocka_unit_test(test_same_listener),	cmocka_unit_test(test_equal),
 		cmocka_unit_test(test_order),
 	};
 

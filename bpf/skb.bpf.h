@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * tc's side: the same decisions about what the kernel has made an skb of. Checksums
+ * may be partial there, packets joined (GSO, GRO), tags and headers elsewhere than in
+ * the data. Headers are written by helpers only: a program that writes them directly
+ * makes the kernel copy every cloned skb, foreign ones too.
+ */
+#ifndef XDNAT_SKB_BPF_H
+#define XDNAT_SKB_BPF_H
+
+#include <linux/pkt_cls.h>
+
+#include "forward.bpf.h"
+#include "leak.bpf.h"
+
+#define VLAN_VID_HOST 0x0fff
+/* Headers that are read: Ethernet, IPv6 with some extensions or TCP with options. */
+#define SKB_HEADER_BYTES 128
+#define TCP_CHECK	 16 /* offsets: RFC 9293 section 3.1, RFC 768 */
+#define UDP_CHECK	 6
+
+/* Headers of which some are not in the skb's linear part are brought there. */
+static __always_inline void skb_pull(struct __sk_buff *skb)
+{
+	__u32 linear = skb->data_end - skb->data;
+
+	if (linear < SKB_HEADER_BYTES && linear < skb->len)
+		bpf_skb_pull_data(skb, skb->len < SKB_HEADER_BYTES ? skb->len : SKB_HEADER_BYTES);
+}
+
+/* Packets on the wire, and the largest of them. Each has all the headers. */
+static __always_inline void skb_count_wire(const struct __sk_buff *skb, const struct packet *pkt,
+					   struct traits *traits)
+{
+	__u32 header_bytes = pkt->ip6 ? sizeof(*pkt->ip6) : sizeof(*pkt->ip4);
+	__u32 packets;
+
+	header_bytes += pkt->tcp ? pkt->tcp->doff * 4 : sizeof(*pkt->udp);
+	if (!skb->gso_size || pkt->bytes <= header_bytes + skb->gso_size)
+		return;
+	packets = (pkt->bytes - header_bytes + skb->gso_size - 1) / skb->gso_size;
+	traits->wire_bytes = header_bytes + skb->gso_size;
+	traits->wire_packets = packets;
+	traits->all_bytes = pkt->bytes + (packets - 1) * header_bytes;
+}
+
+/* packet_parse() of an skb whose IP header is at l2_bytes (0: no Ethernet header). */
+static __noinline enum xdnat_reason skb_parse(struct __sk_buff *skb, __u32 l2_bytes,
+					      struct packet *pkt)
+{
+	enum xdnat_reason reason = XDNAT_PASS_NOT_IP;
+	void *data, *end, *l3;
+	__u32 room;
+
+	if (skb->vlan_present && (skb->vlan_tci & VLAN_VID_HOST))
+		return XDNAT_PASS_VLAN;
+	if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6))
+		return XDNAT_PASS_NOT_IP;
+	skb_pull(skb);
+	data = (void *)(long)skb->data;
+	end = (void *)(long)skb->data_end;
+	l3 = data + (l2_bytes ? ETH_HLEN : 0);
+	if (l3 > end || skb->len < l2_bytes)
+		return XDNAT_PASS_NOT_IP;
+	if (l2_bytes)
+		pkt->eth = data;
+	room = skb->len - l2_bytes;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		reason = packet_parse_ip4(l3, end, room, pkt, XDNAT_FORWARDED);
+	else
+		reason = packet_parse_ip6(l3, end, room, pkt, XDNAT_FORWARDED);
+	if (reason == XDNAT_DROP_EXT_HEADERS && !pkt->has_ports)
+		reason = packet_parse_extensions(pkt, end);
+	return reason;
+}
+
+/* Parses, and takes down what is decided by; making: hook and in_ifindex. A reason: of a
+ * packet without ports, which nothing is decided about, or its flaw. */
+static __noinline enum xdnat_reason skb_note(struct __sk_buff *skb, struct making *making,
+					     __u32 l2_bytes, bool *has_ports)
+{
+	struct packet pkt = {};
+	enum xdnat_reason reason = skb_parse(skb, l2_bytes, &pkt);
+
+	*has_ports = pkt.has_ports;
+	if (!pkt.has_ports)
+		return reason;
+	if (making->hook == XDNAT_HOOK_EGRESS)
+		pkt.eth = NULL; /* it is the next hop's */
+	forward_note(&pkt, making);
+	if (!reason)
+		skb_count_wire(skb, &pkt, &making->traits);
+	return reason;
+}
+
+/* What of a packet must be known once its pointers are stale: the first write makes
+ * them so. */
+struct skb_headers {
+	__u32 l3; /* offsets in the skb */
+	__u32 l4;
+	__u32 check;	  /* of TCP or UDP */
+	__u32 has_check;  /* false: UDP without one (RFC 768) */
+	__u8 ip4_tail[4]; /* TTL, protocol and checksum of an IPv4 header */
+	__u32 hop_limit;  /* of IPv6 */
+	__u32 mss;	  /* where a SYN announces more than making->mss_host; or 0 */
+	__u32 mss_delta;
+};
+
+/* mss_find(). A global function, verified once and not anew for every way to it. */
+__noinline __u32 skb_mss(struct __sk_buff *skb, __u32 l4, __u32 limit_host)
+{
+	return mss_find((void *)(long)skb->data, (void *)(long)skb->data_end, l4, limit_host);
+}
+
+static __always_inline void skb_remember_mss(struct __sk_buff *skb, const struct packet *pkt,
+					     __u16 limit_host, struct skb_headers *headers)
+{
+	__u32 found = limit_host && pkt->tcp ? skb_mss(skb, headers->l4, limit_host) : 0;
+
+	if (!mss_at(found))
+		return;
+	headers->mss = headers->l4 + mss_at(found);
+	headers->mss_delta = mss_delta(found, limit_host);
+}
+
+static __always_inline void skb_remember(const struct packet *pkt, __u32 l2_bytes,
+					 struct skb_headers *headers)
+{
+	*headers = (struct skb_headers){.l3 = l2_bytes, .has_check = 1};
+	if (pkt->ip6) {
+		headers->l4 = l2_bytes + sizeof(*pkt->ip6);
+		headers->hop_limit = pkt->ip6->hop_limit;
+	} else if (pkt->ip4) {
+		headers->l4 = l2_bytes + sizeof(*pkt->ip4);
+		__builtin_memcpy(headers->ip4_tail, &pkt->ip4->ttl, sizeof(headers->ip4_tail));
+	}
+	headers->check = headers->l4 + (pkt->tcp ? TCP_CHECK : UDP_CHECK);
+	if (!pkt->tcp && !pkt->udp->check)
+		headers->has_check = 0;
+}
+
+/* The IPv4 header from TTL to destination. hops: by how much TTL goes down. */
+static __noinline void skb_write_ip4(struct __sk_buff *skb, const struct skb_headers *headers,
+				     const struct making *making, __u32 hops)
+{
+	struct {
+		__u8 ttl;
+		__u8 protocol;
+		__sum16 check;
+		__u8 addrs[8];
+	} tail;
+	__u32 delta = rewrite_addr_delta(&making->original, &making->leaving);
+
+	_Static_assert(sizeof(tail) == 12, "as it stands in the header");
+	__builtin_memcpy(&tail, headers->ip4_tail, sizeof(headers->ip4_tail));
+	tail.ttl -= hops;
+	if (hops)
+		delta += rewrite_ttl_delta();
+	tail.check = csum_apply(tail.check, csum_fold(delta));
+	__builtin_memcpy(tail.addrs, making->to.addrs, sizeof(tail.addrs));
+	bpf_skb_store_bytes(skb, headers->l3 + offsetof(struct iphdr, ttl), &tail, sizeof(tail), 0);
+}
+
+/* The IPv6 header from hop limit to destination. */
+static __noinline void skb_write_ip6(struct __sk_buff *skb, const struct skb_headers *headers,
+				     const struct making *making, __u32 hops)
+{
+	__u8 hop_limit = headers->hop_limit - hops;
+
+	bpf_skb_store_bytes(skb, headers->l3 + offsetof(struct ipv6hdr, hop_limit), &hop_limit,
+			    sizeof(hop_limit), 0);
+	bpf_skb_store_bytes(skb, headers->l3 + offsetof(struct ipv6hdr, saddr), making->to.addrs,
+			    sizeof(making->to.addrs), 0);
+}
+
+/*
+ * Ports and their checksum. The kernel updates a partial checksum by the addresses
+ * alone, which is why they come apart. What a device has summed up of the whole packet
+ * (CHECKSUM_COMPLETE) stays true by the last line: the first call takes the addresses
+ * for changed in a header that sums them up as IPv4's does, IPv6's has no checksum.
+ */
+static __noinline void skb_write_l4(struct __sk_buff *skb, const struct skb_headers *headers,
+				    const struct making *making, __u32 hops)
+{
+	__u32 addrs = rewrite_addr_delta(&making->original, &making->leaving);
+	__u32 ports = rewrite_port_delta(&making->original, &making->leaving);
+	__be16 mss = bpf_htons(making->mss_host);
+	__u32 whole = 0;
+
+	if (headers->mss) {
+		bpf_skb_store_bytes(skb, headers->mss, &mss, sizeof(mss), 0);
+		ports = csum_fold(ports + headers->mss_delta);
+	}
+	bpf_l4_csum_replace(
+		skb, headers->check, 0, addrs,
+		BPF_F_PSEUDO_HDR |
+			(making->original.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0));
+	bpf_l4_csum_replace(skb, headers->check, 0, ports,
+			    making->original.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0);
+	bpf_skb_store_bytes(skb, headers->l4, &making->to.ports, sizeof(making->to.ports), 0);
+	if (making->original.is_v6)
+		whole = addrs + (hops ? csum_diff16(bpf_htons(1), 0) : 0);
+	else if (!headers->has_check)
+		whole = ports;
+	if (whole)
+		bpf_csum_update(skb, whole);
+}
+
+/* Writes making->to, the Ethernet header aside. Parses anew: while there is something to
+ * decide, the verifier need not remember what kind of packet it is. */
+static __noinline void skb_rewrite(struct __sk_buff *skb, const struct making *making,
+				   __u32 l2_bytes, __u32 hops)
+{
+	struct skb_headers headers;
+	struct packet pkt = {};
+
+	if (skb_parse(skb, l2_bytes, &pkt))
+		return;
+	skb_remember(&pkt, l2_bytes, &headers);
+	skb_remember_mss(skb, &pkt, making->mss_host, &headers);
+	if (making->original.is_v6)
+		skb_write_ip6(skb, &headers, making, hops);
+	else
+		skb_write_ip4(skb, &headers, making, hops);
+	skb_write_l4(skb, &headers, making, hops);
+}
+
+/* To this host. What XDP handed on has nobody's address. */
+static __always_inline int skb_deliver(struct __sk_buff *skb, __u32 l2_bytes)
+{
+	const struct xdnat_interface *interface = interface_get(skb->ifindex);
+
+	if (interface && l2_bytes) {
+		bpf_skb_store_bytes(skb, offsetof(struct ethhdr, h_dest), interface->mac,
+				    sizeof(interface->mac), 0);
+		bpf_skb_change_type(skb, 0); /* PACKET_HOST */
+	}
+	return TC_ACT_UNSPEC;
+}
+
+/* By the kernel's neighbour code: the gateway that the FIB named, or its own choice. */
+static __noinline int skb_send_by_neighbour(const struct hop *hop)
+{
+	struct bpf_redir_neigh next_hop = {.nh_family = hop->family};
+
+	if (hop->way != WAY_NEIGHBOUR)
+		return bpf_redirect_neigh(hop->ifindex, NULL, 0, 0);
+	__builtin_memcpy(next_hop.ipv6_nh, &hop->gateway, sizeof(next_hop.ipv6_nh));
+	return bpf_redirect_neigh(hop->ifindex, &next_hop, sizeof(next_hop), 0);
+}
+
+/* Sends the rewritten skb by making->hop. The result is tc's verdict. */
+static __noinline int skb_send(struct __sk_buff *skb, const struct making *making, __u32 l2_bytes)
+{
+	const struct xdnat_interface *out = interface_get(making->hop.ifindex);
+
+	if (!out)
+		return TC_ACT_SHOT;
+	if (skb->vlan_present) /* a priority tag */
+		bpf_skb_vlan_pop(skb);
+	if (out->flags & XDNAT_NO_ETHERNET)
+		return bpf_redirect(making->hop.ifindex, 0);
+	/* bpf_redirect_neigh() drops what has no room for an Ethernet header. */
+	if (!l2_bytes && bpf_skb_change_head(skb, ETH_HLEN, 0))
+		return TC_ACT_SHOT;
+	if (!l2_bytes || making->hop.way == WAY_NEIGHBOUR)
+		return skb_send_by_neighbour(&making->hop);
+	bpf_skb_store_bytes(skb, 0, making->hop.eth, sizeof(making->hop.eth), 0);
+	return bpf_redirect(making->hop.ifindex, 0);
+}
+
+static __always_inline __u32 skb_l2_bytes(const struct __sk_buff *skb)
+{
+	const struct xdnat_interface *interface = interface_get(skb->ifindex);
+
+	return interface && interface->flags & XDNAT_NO_ETHERNET ? 0 : ETH_HLEN;
+}
+
+/* Room for a packet at this hook; NULL never happens. */
+static __always_inline struct making *skb_making(const struct __sk_buff *skb, __u32 hook)
+{
+	struct making *making = scratch_get();
+
+	if (making) {
+		making->hook = hook;
+		making->in_ifindex = skb->ifindex;
+	}
+	return making;
+}
+
+/* A packet that came in: what becomes of it, and of the skb (*verdict, tc's) if it
+ * was forwarded. */
+static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verdict)
+{
+	struct making *making = skb_making(skb, XDNAT_HOOK_INGRESS);
+	__u32 l2_bytes = skb_l2_bytes(skb);
+	enum xdnat_reason reason;
+	bool has_ports;
+
+	if (!making)
+		return XDNAT_PASS_NOT_IP;
+	reason = skb_note(skb, making, l2_bytes, &has_ports);
+	if (!has_ports)
+		return reason;
+	if (reason)
+		return forward_refuse(making, reason);
+	reason = forward_decide(skb, making);
+	if (reason)
+		return reason;
+	if (making->hop.ifindex == LOCAL_IFINDEX) {
+		skb_rewrite(skb, making, l2_bytes, 0);
+		*verdict = skb_deliver(skb, l2_bytes);
+	} else {
+		skb_rewrite(skb, making, l2_bytes, 1);
+		*verdict = skb_send(skb, making, l2_bytes);
+	}
+	return XDNAT_FORWARDED;
+}
+
+/* A packet that the kernel sends out by itself: a target's answer is translated, and
+ * goes on its way. */
+static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
+{
+	struct making *making = skb_making(skb, XDNAT_HOOK_EGRESS);
+	__u32 l2_bytes = skb_l2_bytes(skb);
+	enum xdnat_reason reason;
+	bool has_ports;
+
+	if (!making)
+		return XDNAT_PASS_NOT_IP;
+	reason = skb_note(skb, making, l2_bytes, &has_ports);
+	if (!has_ports)
+		return reason < XDNAT_FIRST_HAND_ON ? reason : XDNAT_PASS_MALFORMED;
+	if (!reason)
+		reason = forward_reply_out(skb, making);
+	if (!reason)
+		skb_rewrite(skb, making, l2_bytes, 0);
+	else if (leak_is_to_stop(&making->original, making->in_ifindex))
+		return XDNAT_DROP_LEAK;
+	return reason < XDNAT_FIRST_HAND_ON ? reason : XDNAT_PASS_NO_RULE;
+}
+
+#endif

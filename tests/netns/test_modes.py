@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""--mode: what stands in front of tc on an interface, chosen or asked for."""
+import pytest
+import world as w
+from traces import shape
+
+SPARE = "spare"
+# How to make a device, and a word of why auto takes tc there.
+DEVICES = {
+    "veth": (["link", "add", SPARE, "type", "veth", "peer", "name", "spare2"], "veth"),
+    "bridge": (["link", "add", SPARE, "type", "bridge"], "bridge"),
+    "tun": (["tuntap", "add", SPARE, "mode", "tun"], "no Ethernet headers"),
+    "tap": (["tuntap", "add", SPARE, "mode", "tap"], "tap"),
+    "macvlan": (["link", "add", SPARE, "link", "wan", "type", "macvlan"], "no native XDP"),
+}
+
+
+@pytest.fixture
+def device(network):
+    """device(kind): makes one, up, named SPARE."""
+    def make(kind):
+        network.router.ip(*DEVICES[kind][0])
+        network.router.ip("link", "set", SPARE, "up")
+
+    yield make
+    network.router.run("ip", "link", "del", SPARE, check=False)
+
+
+def mode_of(xdnat, name):
+    row, = xdnat.rows(name)
+    assert row["attached"], row
+    return row["mode"], row["auto"]
+
+
+@pytest.mark.parametrize("kind", DEVICES)
+def test_auto_takes_tc_and_says_why(network, xdnat, device, kind):
+    """T131, T132: by the device's kind, or because its driver refuses."""
+    device(kind)
+    told = xdnat("load", SPARE).stdout
+    assert "%s: loaded (tc: " % SPARE in told and DEVICES[kind][1] in told, told
+    assert mode_of(xdnat, SPARE) == ("tc", True)
+    assert "xdp" not in network.router.ip("link", "show", SPARE)
+    xdnat("unload", SPARE)
+    row, = xdnat.json("load", SPARE, "--mode", "auto")["interfaces"]
+    assert row["mode"] == "tc" and row["auto"] and DEVICES[kind][1] in row["why"], row
+    row, = xdnat.json("load")["interfaces"]
+    assert row["auto"] and row["why"] is None and row["change"] == "upgraded"
+
+
+def test_auto_where_the_mtu_is_too_large_for_native(network, xdnat, device):
+    """T139: native is refused with the reason, auto loads."""
+    device("veth")
+    for end in SPARE, "spare2":
+        network.router.ip("link", "set", end, "mtu", "9000")
+    message = xdnat.refused(7, "load", SPARE, "--mode", "native")
+    assert "9000" in message and "--mode auto" in message, message
+    assert not xdnat.is_loaded()
+    xdnat("load", SPARE)
+    assert mode_of(xdnat, SPARE) == ("tc", True)
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_xdp_needs_ethernet(network, xdnat, device, mode):
+    """T132: refused on a tun, with what to type; nothing stays."""
+    before = shape(network)
+    device("tun")
+    qdiscs = network.router.run("tc", "qdisc", "show").stdout
+    message = xdnat.refused(7, "load", SPARE, "--mode", mode)
+    assert "Ethernet" in message and "--mode tc" in message, message
+    assert network.router.run("tc", "qdisc", "show").stdout == qdiscs
+    network.router.ip("link", "del", SPARE)
+    assert shape(network) == before
+
+
+def test_driver_without_native_xdp(xdnat, device):
+    """Asked for, it is not replaced by something else."""
+    device("bridge")
+    message = xdnat.refused(7, "load", SPARE, "--mode", "native")
+    assert "no native XDP" in message and "--mode auto" in message, message
+    assert not xdnat.is_loaded()
+
+
+@pytest.mark.parametrize("mode", ["native", "generic", "tc", "auto"])
+def test_warned_where_xdp_sees_less(xdnat, mode):
+    """An explicit mode is obeyed; only XDP minds unfinished checksums and tags."""
+    done = xdnat("load", "wan", "--mode", mode)
+    assert mode_of(xdnat, "wan") == (("tc", True) if mode == "auto" else (mode, False))
+    assert ("checksums" in done.stderr) == (mode in ("native", "generic")), done.stderr
+
+
+def test_each_interface_has_its_mode(network, xdnat):
+    """Two modes in one instance; what a later load does not say stays."""
+    before = shape(network)
+    xdnat("load", "wan", "--mode", "native")
+    xdnat("load", "lan", "--mode", "tc")
+
+    def modes():
+        return [mode_of(xdnat, name) for name in ("wan", "lan")]
+    assert modes() == [("native", False), ("tc", False)]
+    for words in [], ["wan", "lan"], ["lan"]:
+        xdnat("load", *words)
+        assert modes() == [("native", False), ("tc", False)], words
+    assert "tc mode" in xdnat.refused(5, "load", "lan", "--mode", "native")
+    assert "native mode" in xdnat.refused(5, "load", "wan", "--mode", "tc")
+    assert modes() == [("native", False), ("tc", False)]
+    xdnat("unload", "--all")
+    assert shape(network) == before
+
+
+def test_chosen_again_when_made_anew(network, xdnat, device):
+    """A device of another kind has the name now: the daemon chooses for that one."""
+    device("tun")
+    xdnat("load", "wan", SPARE)
+    network.router.ip("link", "del", SPARE)
+    w.wait(lambda: not xdnat.is_on(SPARE), "it is gone")
+    device("tap")
+    w.wait(lambda: xdnat.is_on(SPARE), "it is attached again", 5)
+    assert mode_of(xdnat, SPARE) == ("tc", True)
+
+
+def test_loopback_and_shared_tc_are_refused(xdnat):
+    assert "lo carries" in xdnat.refused(7, "load", "lo")
+    xdnat.refused(2, "load", "wan", "--shared", "--mode", "tc")
+    assert not xdnat.is_loaded()

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Reads /proc/net and /proc/sys/net (ip-sysctl in the kernel's Documentation/networking).
+ */
+#include "snat_port.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "addr.h"
+#include "fail.h"
+
+#define DEFAULT_FIRST 1024
+#define DEFAULT_LAST  65535
+#define SYSCTL_DIR    "/proc/sys/net/ipv4/"
+
+/* Ports by number. */
+struct ports {
+	bool has[XDNAT_PORTS];
+};
+
+static void set(struct ports *ports, uint32_t first, uint32_t last, bool value)
+{
+	for (uint32_t port = first; port <= last && port < XDNAT_PORTS; port++)
+		ports->has[port] = value;
+}
+
+/* What the kernel gives to its own sockets that ask for no port. */
+static int read_ephemeral(struct snat_range *range)
+{
+	FILE *file = fopen(SYSCTL_DIR "ip_local_port_range", "re");
+	int scanned =
+		file ? fscanf(file, "%" SCNu16 " %" SCNu16, &range->first_host, &range->last_host)
+		     : 0;
+
+	if (file)
+		fclose(file);
+	return scanned == 2 ? 0 : fail(-EIO, "cannot read net.ipv4.ip_local_port_range");
+}
+
+/* "8080,9148-9200": what the kernel leaves out of that. Not there or empty: nothing. */
+static void add_reserved(struct ports *ports)
+{
+	FILE *file = fopen(SYSCTL_DIR "ip_local_reserved_ports", "re");
+	uint32_t first, last;
+	char next;
+
+	while (file && fscanf(file, "%" SCNu32 "%c", &first, &next) == 2) {
+		last = first;
+		if (next == '-' && fscanf(file, "%" SCNu32 "%*c", &last) != 1)
+			break;
+		set(ports, first, last, true);
+	}
+	if (file)
+		fclose(file);
+}
+
+/* Sockets' own ports: listeners come first in a file of TCP's, and only they count. A
+ * connection to outside has a port of the ephemeral range. */
+static void add_sockets(struct ports *ports, const char *path, bool is_tcp)
+{
+	FILE *file = fopen(path, "re");
+	unsigned int port, state;
+	char line[512];
+
+	while (file && fgets(line, sizeof(line), file)) {
+		if (sscanf(line, " %*d: %*[0-9A-F]:%x %*s %x", &port, &state) != 2)
+			continue;
+		if (is_tcp && state != 0x0a)
+			break;
+		set(ports, port, port, true);
+	}
+	if (file)
+		fclose(file);
+}
+
+static void add_host(struct ports *ports)
+{
+	add_sockets(ports, "/proc/net/tcp", true);
+	add_sockets(ports, "/proc/net/tcp6", true);
+	add_sockets(ports, "/proc/net/udp", false);
+	add_sockets(ports, "/proc/net/udp6", false);
+}
+
+struct snat_range snat_range_of(const struct xdnat_config *config)
+{
+	if (!config->snat_last_host)
+		return (struct snat_range){DEFAULT_FIRST, DEFAULT_LAST};
+	return (struct snat_range){config->snat_first_host, config->snat_last_host};
+}
+
+int snat_range_parse(const char *text, struct snat_range *range)
+{
+	const char *dash = strchr(text, '-');
+	char first[8];
+	int err;
+
+	if (!dash || dash - text >= (int)sizeof(first))
+		return fail(-EUSAGE,
+			    "--snat-ports %s is not a range of ports: type A-B, as in "
+			    "20000-29999",
+			    text);
+	snprintf(first, sizeof(first), "%.*s", (int)(dash - text), text);
+	err = port_parse(first, &range->first_host);
+	if (!err)
+		err = port_parse(dash + 1, &range->last_host);
+	if (err)
+		return fail_while(-EUSAGE, "--snat-ports %s", text);
+	if (range->first_host > range->last_host)
+		return fail(-EUSAGE, "--snat-ports %s is reversed: type %u-%u", text,
+			    range->last_host, range->first_host);
+	return 0;
+}
+
+/* The kernel's own range gives way, or leaves ours out. */
+static int check_ephemeral(const struct snat_range *range)
+{
+	struct ports *reserved = calloc(1, sizeof(*reserved));
+	struct snat_range ephemeral;
+	uint32_t port = range->first_host;
+	int err = reserved ? read_ephemeral(&ephemeral) : fail(-ENOMEM, "no memory");
+
+	if (err)
+		goto out;
+	add_reserved(reserved);
+	while (port <= range->last_host &&
+	       (port < ephemeral.first_host || port > ephemeral.last_host || reserved->has[port]))
+		port++;
+	if (port <= range->last_host)
+		err = fail(-EEXIST,
+			   "--snat-ports %u-%u overlaps what this host gives its own connections "
+			   "(net.ipv4.ip_local_port_range %u-%u); to keep the two apart, type: "
+			   "sysctl -w net.ipv4.ip_local_reserved_ports=%u-%u",
+			   range->first_host, range->last_host, ephemeral.first_host,
+			   ephemeral.last_host, range->first_host, range->last_host);
+out:
+	free(reserved);
+	return err;
+}
+
+static int check_sockets(const struct snat_range *range)
+{
+	struct ports *used = calloc(1, sizeof(*used));
+	uint32_t port = range->first_host;
+	int err = 0;
+
+	if (!used)
+		return fail(-ENOMEM, "no memory");
+	add_host(used);
+	while (port <= range->last_host && !used->has[port])
+		port++;
+	if (port <= range->last_host)
+		err = fail(-EEXIST,
+			   "a program on this host listens on port %u of --snat-ports %u-%u; give "
+			   "another range, or see who it is: ss -lntup sport = %u",
+			   port, range->first_host, range->last_host, port);
+	free(used);
+	return err;
+}
+
+int snat_range_check(const struct snat_range *range)
+{
+	int err = check_ephemeral(range);
+
+	return err ? err : check_sockets(range);
+}
+
+static int fill(const struct xdnat_config *config, const struct store_rule *rules, size_t count,
+		struct ports *ports)
+{
+	struct ports *used = calloc(1, sizeof(*used));
+	struct snat_range range = snat_range_of(config), ephemeral;
+	int err = used ? 0 : fail(-ENOMEM, "no memory");
+
+	set(ports, range.first_host, range.last_host, true);
+	if (!err && !config->snat_last_host)
+		err = read_ephemeral(&ephemeral);
+	if (!err && !config->snat_last_host)
+		set(used, ephemeral.first_host, ephemeral.last_host, true);
+	if (!err)
+		add_host(used);
+	for (size_t i = 0; !err && i < count; i++)
+		if (rules[i].spec.form != SPEC_ANY) /* that would leave none */
+			set(used, rules[i].spec.ports.first_host, rules[i].spec.ports.last_host,
+			    true);
+	for (uint32_t port = 0; !err && port < XDNAT_PORTS; port++)
+		ports->has[port] &= !used->has[port];
+	free(used);
+	return err;
+}
+
+int snat_port_sync(struct store *store, const struct store_rule *rules, size_t count)
+{
+	struct ports *wanted = calloc(1, sizeof(*wanted));
+	struct ports *present = calloc(1, sizeof(*present));
+	struct xdnat_config config;
+	int err = wanted && present ? store_config(store, &config) : fail(-ENOMEM, "no memory");
+
+	if (!err)
+		err = fill(&config, rules, count, wanted);
+	if (!err)
+		err = store_snat_ports(store, present->has);
+	if (!err && memcmp(wanted, present, sizeof(*wanted)))
+		err = store_snat_ports_write(store, wanted->has);
+	free(wanted);
+	free(present);
+	return err ? fail_while(err, "the ports for masquerading") : 0;
+}
