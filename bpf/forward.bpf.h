@@ -43,6 +43,7 @@ static __noinline void forward_note(const struct packet *pkt, struct making *mak
 		.tcp_flags = pkt->tcp_flags,
 		.has_payload = pkt->payload_bytes != 0,
 		.is_to_us = forward_is_to_us(pkt, making),
+		.has_ports = true,
 	};
 	if (pkt->ip4)
 		traits->is_bad_header = !packet_header_is_valid(pkt->ip4);
@@ -305,7 +306,7 @@ static __noinline bool forward_end(const struct stored *stored, struct making *m
  * Whose packet is it, and what becomes of it? making: its tuple, as original; hook,
  * traits, in_ifindex. XDNAT_FORWARDED: as making->to says, by making->hop.
  */
-static __noinline enum xdnat_reason forward_decide(void *ctx, struct making *making)
+static __always_inline enum xdnat_reason forward_decide(void *ctx, struct making *making)
 {
 	enum xdnat_reason reason;
 	struct stored stored;
@@ -329,7 +330,7 @@ static __noinline enum xdnat_reason forward_decide(void *ctx, struct making *mak
 
 /* At XDNAT_HOOK_EGRESS: a target's answer that the kernel sends out by itself, from
  * this host or forwarded, is translated; it asks no route and no MAC address. */
-static __noinline enum xdnat_reason forward_reply_out(void *ctx, struct making *making)
+static __always_inline enum xdnat_reason forward_reply_out(void *ctx, struct making *making)
 {
 	struct stored stored;
 

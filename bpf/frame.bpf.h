@@ -37,16 +37,17 @@ static __noinline void frame_clamp(struct xdp_md *ctx, struct packet *pkt,
 
 /* Parses, and takes down what is decided by. A reason: of a packet without ports, which
  * nothing is decided about, or its flaw. */
-static __noinline enum xdnat_reason frame_note(struct xdp_md *ctx, struct making *making,
-					       bool *has_ports)
+__noinline enum xdnat_reason frame_note(struct xdp_md *ctx, struct making *making)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct packet pkt = {};
 	enum xdnat_reason reason = packet_parse(data, end, &pkt);
 
+	if (!making)
+		return XDNAT_PASS_NOT_IP;
 	if (reason == XDNAT_DROP_EXT_HEADERS && !pkt.has_ports)
 		reason = packet_parse_extensions(&pkt, end);
-	*has_ports = pkt.has_ports;
+	making->traits.has_ports = false;
 	if (pkt.has_ports) {
 		making->hook = XDNAT_HOOK_XDP;
 		making->in_ifindex = ctx->ingress_ifindex;
@@ -57,18 +58,25 @@ static __noinline enum xdnat_reason frame_note(struct xdp_md *ctx, struct making
 
 /* Parses anew: while there is something to decide, the verifier need not remember what
  * kind of packet it is. */
-static __noinline void frame_rewrite(struct xdp_md *ctx, const struct making *making)
+__noinline int frame_rewrite(struct xdp_md *ctx, const struct making *making)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct packet pkt = {};
 
-	if (packet_parse(data, end, &pkt))
-		return;
+	if (!making || packet_parse(data, end, &pkt))
+		return 0;
 	frame_clamp(ctx, &pkt, making);
 	if (pkt.ip6)
 		rewrite6(&pkt, &making->to);
 	else if (pkt.ip4)
 		rewrite4(&pkt, &making->to);
+	return 0;
+}
+
+/* forward_decide(). */
+__noinline enum xdnat_reason frame_decide(struct xdp_md *ctx, struct making *making)
+{
+	return making ? forward_decide(ctx, making) : XDNAT_DROP_BUSY;
 }
 
 /*
@@ -79,16 +87,15 @@ static __noinline enum xdnat_reason frame_slow(struct xdp_md *ctx, __u32 *out_if
 {
 	struct making *making = scratch_get();
 	enum xdnat_reason reason;
-	bool has_ports;
 
 	if (!making)
 		return XDNAT_PASS_NOT_IP; /* never */
-	reason = frame_note(ctx, making, &has_ports);
-	if (!has_ports)
+	reason = frame_note(ctx, making);
+	if (!making->traits.has_ports)
 		return reason;
 	if (reason)
 		return forward_refuse(making, reason);
-	reason = forward_decide(ctx, making);
+	reason = frame_decide(ctx, making);
 	if (reason)
 		return reason;
 	*out_ifindex = making->to.out_ifindex;

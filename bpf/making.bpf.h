@@ -131,11 +131,15 @@ static __noinline enum xdnat_reason claim_judge(struct making *making)
 	return XDNAT_FORWARDED;
 }
 
-/* Puts the reply half in its place, which says who has the tuple. */
-static __noinline enum xdnat_reason flow_make_reply(struct making *making)
+/* Puts the reply half in its place, which says who has the tuple. A global function,
+ * verified once and not anew for every way to it; making is never NULL. */
+__noinline enum xdnat_reason flow_make_reply(struct making *making)
 {
-	int err = half_insert(making, XDNAT_REPLY);
+	int err;
 
+	if (!making)
+		return XDNAT_DROP_BUSY;
+	err = half_insert(making, XDNAT_REPLY);
 	if (err == -EEXIST) {
 		enum xdnat_reason reason = claim_judge(making);
 
@@ -249,13 +253,16 @@ static __noinline enum xdnat_reason making_yields(struct making *making, int err
 }
 
 /* Makes both halves or neither, the reply half first. One that is there already
- * and is this flow's own is as good. */
-static __noinline enum xdnat_reason flow_make(struct making *making)
+ * and is this flow's own is as good. Global as flow_make_reply() is. */
+__noinline enum xdnat_reason flow_make(struct making *making)
 {
-	enum xdnat_reason reason = flow_claim(making);
+	enum xdnat_reason reason;
 	struct xdnat_rule *rule;
 	int err;
 
+	if (!making)
+		return XDNAT_DROP_BUSY;
+	reason = flow_claim(making);
 	if (reason)
 		return reason;
 	err = half_insert(making, XDNAT_ORIGINAL);

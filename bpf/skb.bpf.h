@@ -59,11 +59,9 @@ static __noinline enum xdnat_reason skb_parse(struct __sk_buff *skb, __u32 l2_by
 	skb_pull(skb);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
-	l3 = data + (l2_bytes ? ETH_HLEN : 0);
+	l3 = data + (l2_bytes & ETH_HLEN); /* the verifier forgets that there are two */
 	if (l3 > end || skb->len < l2_bytes)
 		return XDNAT_PASS_NOT_IP;
-	if (l2_bytes)
-		pkt->eth = data;
 	room = skb->len - l2_bytes;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		reason = packet_parse_ip4(l3, end, room, pkt, XDNAT_FORWARDED);
@@ -74,19 +72,27 @@ static __noinline enum xdnat_reason skb_parse(struct __sk_buff *skb, __u32 l2_by
 	return reason;
 }
 
+static __always_inline struct ethhdr *skb_eth(const struct __sk_buff *skb)
+{
+	struct ethhdr *eth = (void *)(long)skb->data;
+
+	return (void *)(eth + 1) <= (void *)(long)skb->data_end ? eth : NULL;
+}
+
 /* Parses, and takes down what is decided by; making: hook and in_ifindex. A reason: of a
  * packet without ports, which nothing is decided about, or its flaw. */
-static __noinline enum xdnat_reason skb_note(struct __sk_buff *skb, struct making *making,
-					     __u32 l2_bytes, bool *has_ports)
+__noinline enum xdnat_reason skb_note(struct __sk_buff *skb, struct making *making, __u32 l2_bytes)
 {
 	struct packet pkt = {};
 	enum xdnat_reason reason = skb_parse(skb, l2_bytes, &pkt);
 
-	*has_ports = pkt.has_ports;
+	if (!making)
+		return XDNAT_PASS_NOT_IP;
+	making->traits.has_ports = false;
 	if (!pkt.has_ports)
 		return reason;
-	if (making->hook == XDNAT_HOOK_EGRESS)
-		pkt.eth = NULL; /* it is the next hop's */
+	if (making->hook == XDNAT_HOOK_INGRESS && l2_bytes) /* else it is the next hop's */
+		pkt.eth = skb_eth(skb);
 	forward_note(&pkt, making);
 	if (!reason)
 		skb_count_wire(skb, &pkt, &making->traits);
@@ -208,14 +214,14 @@ static __noinline void skb_write_l4(struct __sk_buff *skb, const struct skb_head
 
 /* Writes making->to, the Ethernet header aside. Parses anew: while there is something to
  * decide, the verifier need not remember what kind of packet it is. */
-static __noinline void skb_rewrite(struct __sk_buff *skb, const struct making *making,
-				   __u32 l2_bytes, __u32 hops)
+__noinline int skb_rewrite(struct __sk_buff *skb, const struct making *making, __u32 l2_bytes,
+			   __u32 hops)
 {
 	struct skb_headers headers;
 	struct packet pkt = {};
 
-	if (skb_parse(skb, l2_bytes, &pkt))
-		return;
+	if (!making || skb_parse(skb, l2_bytes, &pkt))
+		return 0;
 	skb_remember(&pkt, l2_bytes, &headers);
 	skb_remember_mss(skb, &pkt, making->mss_host, &headers);
 	if (making->original.is_v6)
@@ -223,6 +229,7 @@ static __noinline void skb_rewrite(struct __sk_buff *skb, const struct making *m
 	else
 		skb_write_ip4(skb, &headers, making, hops);
 	skb_write_l4(skb, &headers, making, hops);
+	return 0;
 }
 
 /* To this host. What XDP handed on has nobody's address. */
@@ -288,6 +295,12 @@ static __always_inline struct making *skb_making(const struct __sk_buff *skb, __
 	return making;
 }
 
+/* forward_decide(). */
+__noinline enum xdnat_reason skb_decide(struct __sk_buff *skb, struct making *making)
+{
+	return making ? forward_decide(skb, making) : XDNAT_DROP_BUSY;
+}
+
 /* A packet that came in: what becomes of it, and of the skb (*verdict, tc's) if it
  * was forwarded. */
 static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verdict)
@@ -295,16 +308,15 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 	struct making *making = skb_making(skb, XDNAT_HOOK_INGRESS);
 	__u32 l2_bytes = skb_l2_bytes(skb);
 	enum xdnat_reason reason;
-	bool has_ports;
 
 	if (!making)
 		return XDNAT_PASS_NOT_IP;
-	reason = skb_note(skb, making, l2_bytes, &has_ports);
-	if (!has_ports)
+	reason = skb_note(skb, making, l2_bytes);
+	if (!making->traits.has_ports)
 		return reason;
 	if (reason)
 		return forward_refuse(making, reason);
-	reason = forward_decide(skb, making);
+	reason = skb_decide(skb, making);
 	if (reason)
 		return reason;
 	if (making->hop.ifindex == LOCAL_IFINDEX) {
@@ -317,6 +329,12 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 	return XDNAT_FORWARDED;
 }
 
+/* forward_reply_out(). */
+__noinline enum xdnat_reason skb_reply_out(struct __sk_buff *skb, struct making *making)
+{
+	return making ? forward_reply_out(skb, making) : XDNAT_DROP_BUSY;
+}
+
 /* A packet that the kernel sends out by itself: a target's answer is translated, and
  * goes on its way. */
 static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
@@ -324,15 +342,14 @@ static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
 	struct making *making = skb_making(skb, XDNAT_HOOK_EGRESS);
 	__u32 l2_bytes = skb_l2_bytes(skb);
 	enum xdnat_reason reason;
-	bool has_ports;
 
 	if (!making)
 		return XDNAT_PASS_NOT_IP;
-	reason = skb_note(skb, making, l2_bytes, &has_ports);
-	if (!has_ports)
+	reason = skb_note(skb, making, l2_bytes);
+	if (!making->traits.has_ports)
 		return reason < XDNAT_FIRST_HAND_ON ? reason : XDNAT_PASS_MALFORMED;
 	if (!reason)
-		reason = forward_reply_out(skb, making);
+		reason = skb_reply_out(skb, making);
 	if (!reason)
 		skb_rewrite(skb, making, l2_bytes, 0);
 	else if (leak_is_to_stop(&making->original, making->in_ifindex))
