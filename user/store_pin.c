@@ -37,8 +37,13 @@ int store_pin_fail_foreign(const struct instance *instance, const struct store_p
 		instance->pin_dir, pin->name, pin->key_bytes ? "map" : "program");
 }
 
-/* The second is the kernel's own for maps of devices. */
-#define FLAGS_EXPECTED (BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG)
+/* Maps of devices have one more, by the kernel's own doing. */
+static uint32_t expected_flags(uint32_t type)
+{
+	return type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_DEVMAP_HASH
+		       ? BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG
+		       : BPF_F_NO_PREALLOC;
+}
 
 /* -ESTALE: it is another thing. A program where a map should be describes itself in
  * words that do not fit one, and the other way round. */
@@ -51,7 +56,7 @@ static int check_map(int fd, const struct store_pin *pin)
 	if (err)
 		return err;
 	if (info.type != (pin->type ?: BPF_MAP_TYPE_HASH) || info.key_size != pin->key_bytes ||
-	    info.value_size != pin->value_bytes || info.map_flags & ~FLAGS_EXPECTED)
+	    info.value_size != pin->value_bytes || info.map_flags & ~expected_flags(info.type))
 		return -ESTALE;
 	return 0;
 }

@@ -283,7 +283,7 @@ def test_another_user_made_it_first(network, xdnat, elsewhere):
 
 def test_loaded_by_another_version(network, xdnat):
     """T156: every command names it, load attaches nothing, unload --all takes it off."""
-    xdnat("load", "wan", "--no-daemon")
+    xdnat("load", "wan", "--mode", "native", "--no-daemon")
     router = network.router
     other = os.path.join(xdnat.pins, "v%d" % (bpf.ABI + 7))
     os.rename(os.path.dirname(xdnat.pin("x")), other)
