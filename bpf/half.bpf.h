@@ -45,11 +45,16 @@ static __always_inline void half_count(struct xdnat_half *half, __u32 packets, _
 	half->bytes += bytes;
 }
 
+/* What sends it may be another hook at another interface: the next hop is looked up anew. */
 static __always_inline void half_set_ingress(struct xdnat_half *half, __u32 ifindex,
 					     const struct xdnat_interface *interface)
 {
 	if (half->in_ifindex == ifindex && is_same_mac(half->in_mac, interface->mac))
 		return;
+	if (half->in_ifindex && half->in_ifindex != ifindex) {
+		half->mtu = 0;
+		half->tc_mtu = 0;
+	}
 	half->in_ifindex = ifindex;
 	__builtin_memcpy(half->in_mac, interface->mac, sizeof(half->in_mac));
 }

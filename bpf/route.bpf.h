@@ -73,6 +73,18 @@ static __always_inline void route_without_neighbour(void *ctx, const struct bpf_
 	__builtin_memcpy(&hop->gateway, fib->ipv6_dst, sizeof(hop->gateway));
 }
 
+/* Generic XDP sends as the kernel does, to any Ethernet device; in the driver only to
+ * those that take frames so. */
+static __always_inline bool route_is_for_xdp(__u32 ingress, const struct xdnat_interface *out)
+{
+	const struct xdnat_interface *in;
+
+	if (out->flags & (XDNAT_XDP_OUT | XDNAT_NO_ETHERNET))
+		return out->flags & XDNAT_XDP_OUT;
+	in = interface_get(ingress);
+	return in && in->mode == XDNAT_MODE_GENERIC;
+}
+
 /* leaving: the packet after translation; ingress: where it came in. Fills hop as
  * far as the kernel knew. Only our interfaces are a way out: elsewhere nobody would
  * translate the answer. */
@@ -101,7 +113,7 @@ static __noinline enum xdnat_reason route_lookup(void *ctx, const struct tuple *
 		return XDNAT_FORWARDED;
 	}
 	hop->mtu = fib->mtu_result;
-	hop->way = out->flags & XDNAT_XDP_OUT ? WAY_XDP : WAY_TC;
+	hop->way = route_is_for_xdp(ingress, out) ? WAY_XDP : WAY_TC;
 	__builtin_memcpy(hop->eth, fib->dmac, 6);
 	__builtin_memcpy((__u8 *)hop->eth + 6, fib->smac, 6);
 	return XDNAT_FORWARDED;

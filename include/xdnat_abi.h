@@ -200,7 +200,7 @@ enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC, XDNAT_MODE_TC };
 #define XDNAT_RESTORE_RXVLAN 0x01 /* unload switches rx VLAN offload on again */
 #define XDNAT_SHARED	     0x02 /* in libxdp's dispatcher, beside others' programs */
 #define XDNAT_NO_ETHERNET    0x04 /* frames begin with the IP header (tun, WireGuard) */
-#define XDNAT_XDP_OUT	     0x08 /* XDP, in the modes of this instance, can send to it */
+#define XDNAT_XDP_OUT	     0x08 /* native XDP can send to it */
 #define XDNAT_TARGET_SIDE    0x10 /* not loaded by anybody: a target's route leads there */
 #define XDNAT_OWN_CLSACT     0x20 /* unload removes the clsact qdisc, if nobody uses it */
 #define XDNAT_AUTO	     0x40 /* its mode was chosen by load */

@@ -239,3 +239,16 @@ class Service:
             self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
         self.thread.join(5)
+
+
+def serve(space, loop, port, address="", family=None, kind=socket.SOCK_STREAM):
+    """A Service there: loop over a socket that is bound, and listens if it can."""
+    family = family or (socket.AF_INET6 if ":" in address else socket.AF_INET)
+    sock = space.socket(family, kind)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    sock.bind((address, port))
+    if sock.type == socket.SOCK_STREAM:
+        sock.listen(1024)
+    return Service(loop, sock)

@@ -1,6 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-only
-import socket
-
 import pytest
 import world as w
 from network import Network
@@ -60,16 +58,8 @@ def service(network):
     """service(space, loop, port): a socket served by a thread, ended afterwards."""
     running = []
 
-    def start(space, loop, port, address="", family=None, kind=None):
-        family = family or (socket.AF_INET6 if ":" in address else socket.AF_INET)
-        sock = space.socket(family, kind or socket.SOCK_STREAM)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((address, port))
-        if sock.type == socket.SOCK_STREAM:
-            sock.listen(1024)
-        running.append(w.Service(loop, sock))
+    def start(*words, **options):
+        running.append(w.serve(*words, **options))
         return running[-1]
 
     yield start

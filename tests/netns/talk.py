@@ -81,6 +81,33 @@ def receive_bulk(sock, size):
     return digest.hexdigest()
 
 
+class BothWays:
+    """A transfer in both directions of a connection at once: serve() at one end, of one
+    connection, run() at the other compares."""
+
+    def __init__(self, megabytes):
+        self.megabytes, self.sent, self.received = megabytes, {}, {}
+
+    def _exchange(self, sock, name):
+        def send():
+            self.sent[name] = send_bulk(sock, self.megabytes)
+        sender = threading.Thread(target=send)
+        sender.start()
+        self.received[name] = receive_bulk(sock, self.megabytes << 20)
+        sender.join()
+
+    def serve(self, connection, peer):
+        self._exchange(connection, "server")
+        connection.sendall(b"!")
+
+    def run(self, sock):
+        sock.settimeout(120)
+        self._exchange(sock, "client")
+        assert sock.recv(1) == b"!"
+        assert self.sent["client"] == self.received["server"], "a fault on the way there"
+        assert self.sent["server"] == self.received["client"], "a fault on the way back"
+
+
 def dial(space, address, port, timeout=20, sport=None):
     sock = space.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     sock.settimeout(timeout)

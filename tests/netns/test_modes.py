@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """--mode: what stands in front of tc on an interface, chosen or asked for."""
+import itertools
+import socket
+
 import pytest
+import talk
 import world as w
+from network import ROUTER, SERVER
 from traces import shape
 
 SPARE = "spare"
@@ -105,6 +110,50 @@ def test_each_interface_has_its_mode(network, xdnat):
     assert modes() == [("native", False), ("tc", False)]
     xdnat("unload", "--all")
     assert shape(network) == before
+
+
+@pytest.mark.parametrize("wan, lan", [
+    pair for pair in itertools.product(("native", "generic", "tc"), repeat=2)
+    if pair[0] != pair[1]])
+def test_transfer_between_modes(network, xdnat, service, wan, lan):
+    """T037: each interface in its own, behind tc with offloads: every byte arrives."""
+    bulk = talk.BothWays(50 if w.LONG else 5)
+    ends = {"wan": (wan, network.client), "lan": (lan, network.server)}
+    try:
+        for name, (mode, end) in ends.items():
+            network.set_offloads(mode == "tc", end)
+            xdnat("load", name, "--mode", mode)
+        xdnat("rule", "add", "wan:8080:%s:80" % SERVER)
+        service(network.server, talk.accepting(bulk.serve), 80, SERVER)
+        with talk.dial(network.client, ROUTER, 8080) as sock:
+            bulk.run(sock)
+    finally:
+        network.set_offloads(False)
+
+
+@pytest.mark.parametrize("mode", ["native", "generic"])
+def test_established_is_forwarded_by_xdp(network, xdnat, service, mode):
+    """Both ways, and tc sees none of it."""
+    xdnat("load", "wan", "lan", "--mode", mode)
+    xdnat("rule", "add", "5300:%s:53/udp" % SERVER)
+    service(network.server, talk.udp_echo, 53, SERVER, kind=socket.SOCK_DGRAM)
+
+    def forwarded():
+        return {row["hook"]: row["packets"] for row in xdnat.json("stats")["reasons"]
+                if row["reason"] == "forwarded"}
+    with network.client.socket(kind=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(20)
+        sock.connect((ROUTER, 5300))
+
+        def ask():
+            sock.send(b"hello")
+            return sock.recv(100)
+        ask()
+        before = forwarded()
+        for _ in range(100):
+            ask()
+    assert {hook: count - before[hook] for hook, count in forwarded().items() if
+            count > before[hook]} == {"xdp": 200}
 
 
 def test_chosen_again_when_made_anew(network, xdnat, device):
