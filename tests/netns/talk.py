@@ -81,6 +81,32 @@ def receive_bulk(sock, size):
     return digest.hexdigest()
 
 
+def swap_bulk(sock, megabytes):
+    """Sends and receives at once: digests of what was sent and of what came."""
+    sent = []
+    sender = threading.Thread(target=lambda: sent.append(send_bulk(sock, megabytes)))
+    sender.start()
+    received = receive_bulk(sock, megabytes << 20)
+    sender.join()
+    return sent[0], received
+
+
+def swapping(megabytes, digests):
+    """What accepting() serves where check_swap() calls."""
+    def serve(connection, peer):
+        digests.append(swap_bulk(connection, megabytes))
+        connection.sendall(b"!")
+    return serve
+
+
+def check_swap(sock, megabytes, digests):
+    """Every byte arrives, both ways at once."""
+    sock.settimeout(120)
+    sent, received = swap_bulk(sock, megabytes)
+    assert sock.recv(1) == b"!"
+    assert (received, sent) == digests.pop()
+
+
 def dial(space, address, port, timeout=20, sport=None):
     sock = space.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     sock.settimeout(timeout)

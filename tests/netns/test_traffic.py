@@ -4,23 +4,11 @@ import contextlib
 import selectors
 import socket
 import struct
-import threading
 
 import pytest
 import talk
 import world as w
-from network import CLIENT, CLIENT6, ROUTER, ROUTER6, SERVER, SERVER6
-
-SIDES = pytest.mark.parametrize("client, router, server", [
-    (CLIENT, ROUTER, SERVER), (CLIENT6, ROUTER6, SERVER6)], ids=["v4", "v6"])
-
-
-def bracket(address):
-    return "[%s]" % address if ":" in address else address
-
-
-def rule(router, port, server, target, proto="tcp"):
-    return "%s:%d:%s:%d/%s" % (bracket(router), port, bracket(server), target, proto)
+from network import CLIENT, ROUTER, SERVER, SIDES, bracket, rule
 
 
 @SIDES
@@ -53,31 +41,11 @@ def test_udp_echo(network, loaded, service, client, router, server):
 def test_bulk_both_ways(network, loaded, service, client, router, server):
     """Every byte arrives: both directions at once, digests compared."""
     megabytes = 100 if w.LONG else 10
-    digests = {}
-
-    def serve(connection, peer):
-        def receive():
-            digests["server"] = talk.receive_bulk(connection, megabytes << 20)
-        receiver = threading.Thread(target=receive)
-        receiver.start()
-        digests["of server"] = talk.send_bulk(connection, megabytes)
-        receiver.join()
-        connection.sendall(b"!")
-
+    digests = []
     loaded("rule", "add", rule(router, 8080, server, 80))
-    service(network.server, talk.accepting(serve), 80, server)
+    service(network.server, talk.accepting(talk.swapping(megabytes, digests)), 80, server)
     with talk.dial(network.client, router, 8080) as sock:
-        sock.settimeout(120)
-
-        def send():
-            digests["of client"] = talk.send_bulk(sock, megabytes)
-        sender = threading.Thread(target=send)
-        sender.start()
-        digests["client"] = talk.receive_bulk(sock, megabytes << 20)
-        sender.join()
-        assert sock.recv(1) == b"!"
-    assert digests["of client"] == digests["server"]
-    assert digests["of server"] == digests["client"]
+        talk.check_swap(sock, megabytes, digests)
 
 
 def test_five_hundred_connections(network, loaded, service):
