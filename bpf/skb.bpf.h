@@ -11,6 +11,7 @@
 #include <linux/pkt_cls.h>
 
 #include "forward.bpf.h"
+#include "icmp.bpf.h"
 #include "leak.bpf.h"
 
 #define VLAN_VID_HOST 0x0fff
@@ -335,8 +336,8 @@ __noinline enum xdnat_reason skb_reply_out(struct __sk_buff *skb, struct making 
 	return making ? forward_reply_out(skb, making) : XDNAT_DROP_BUSY;
 }
 
-/* A packet that the kernel sends out by itself: a target's answer is translated, and
- * goes on its way. */
+/* A packet that the kernel sends out by itself: a target's answer, or an error about a
+ * client's packet, is translated, and goes on its way. */
 static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
 {
 	struct making *making = skb_making(skb, XDNAT_HOOK_EGRESS);
@@ -346,6 +347,8 @@ static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
 	if (!making)
 		return XDNAT_PASS_NOT_IP;
 	reason = skb_note(skb, making, l2_bytes);
+	if (reason == XDNAT_PASS_PROTOCOL)
+		return icmp_out(skb, making, l2_bytes);
 	if (!making->traits.has_ports)
 		return reason < XDNAT_FIRST_HAND_ON ? reason : XDNAT_PASS_MALFORMED;
 	if (!reason)

@@ -41,6 +41,26 @@ def loaded(request, xdnat):
     return xdnat
 
 
+@pytest.fixture(scope="module", params=["native", "generic", "tc", "auto"])
+def loaded_once(request, network):
+    """The same, once for all of a file's cases; they use it as `shared`."""
+    command = w.Xdnat(network.router)
+    network.set_offloads(request.param in ("tc", "auto"))
+    try:
+        command("load", "wan", "lan", "--mode", request.param)
+        yield command
+    finally:
+        command.destroy()
+        network.set_offloads(False)
+
+
+@pytest.fixture
+def shared(loaded_once):
+    """Loaded in each mode; afterwards without rules and flows."""
+    yield loaded_once
+    loaded_once("rule", "flush", "--yes", "--flows", "kill")
+
+
 @pytest.fixture
 def tc(xdnat, offloads):
     xdnat("load", "wan", "lan", "--mode", "tc")

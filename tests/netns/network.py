@@ -1,10 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """client – router – server, each in a namespace of its own, with real stacks."""
+import pytest
 import world as w
 
 CLIENT, CLIENT6 = "203.0.113.9", "2001:db8::9"
 ROUTER, ROUTER6 = "203.0.113.1", "2001:db8::1"
 SERVER, SERVER6 = "10.0.0.5", "fd00::5"
+SIDES = pytest.mark.parametrize("client, router, server", [
+    (CLIENT, ROUTER, SERVER), (CLIENT6, ROUTER6, SERVER6)], ids=["v4", "v6"])
+
+
+def bracket(address):
+    return "[%s]" % address if ":" in address else address
+
+
+def rule(listener, port, target, target_port, proto="tcp"):
+    return "%s:%d:%s:%d/%s" % (bracket(listener), port, bracket(target), target_port, proto)
 
 
 class Network:

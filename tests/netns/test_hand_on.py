@@ -15,7 +15,7 @@ import talk
 import world as w
 from network import CLIENT, CLIENT6, Network, ROUTER, ROUTER6, SERVER, SERVER6
 from test_tc import BACK_SEC, has_own
-from wire import Wire
+from refusals import Wire
 
 FLOWS = 1024
 LAN_MTU = 1400

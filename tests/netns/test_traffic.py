@@ -4,23 +4,11 @@ import contextlib
 import selectors
 import socket
 import struct
-import threading
 
 import pytest
 import talk
 import world as w
-from network import CLIENT, CLIENT6, ROUTER, ROUTER6, SERVER, SERVER6
-
-SIDES = pytest.mark.parametrize("client, router, server", [
-    (CLIENT, ROUTER, SERVER), (CLIENT6, ROUTER6, SERVER6)], ids=["v4", "v6"])
-
-
-def bracket(address):
-    return "[%s]" % address if ":" in address else address
-
-
-def rule(router, port, server, target, proto="tcp"):
-    return "%s:%d:%s:%d/%s" % (bracket(router), port, bracket(server), target, proto)
+from network import CLIENT, ROUTER, SERVER, SIDES, bracket, rule
 
 
 @SIDES

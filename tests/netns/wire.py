@@ -1,98 +1,125 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""A host's wire: frames put on it by hand, and what comes in that refuses them."""
-import collections
-import ctypes
+"""Frames as they are on a device: what came in there, what is sent by hand, and whether
+checksums are what they should be."""
+import dataclasses
 import ipaddress
-import select
 import socket
 import struct
-import time
 
-import packets as p
+import packets
 
-ETH_P_ALL, SOL_PACKET, PACKET_IGNORE_OUTGOING = 3, 263, 23
-SO_ATTACH_FILTER, SO_RCVBUFFORCE = 26, 33
-ETHERNET, IP6 = 14, 40
-TCP_FLAGS = 13
-# Destination unreachable; what is too big for a way is none of it in IPv6.
-UNREACHABLE4, BUT_TOO_BIG4, UNREACHABLE6 = 3, 4, 1
-
-# Classic BPF (code, true, false, operand): ICMP, ICMPv6 and TCP with RST, no more.
-ONLY_REFUSALS = (
-    (0x28, 0, 0, 12),                           # A = ethertype
-    (0x15, 0, 6, 0x0800),
-    (0x30, 0, 0, ETHERNET + 9),                 # A = protocol
-    (0x15, 10, 0, p.ICMP),
-    (0x15, 0, 10, p.TCP),
-    (0xb1, 0, 0, ETHERNET),                     # X = bytes of the IPv4 header
-    (0x50, 0, 0, ETHERNET + TCP_FLAGS),         # A = flags behind it
-    (0x45, 6, 7, p.RST),
-    (0x15, 0, 6, 0x86dd),
-    (0x30, 0, 0, ETHERNET + 6),                 # A = next header
-    (0x15, 3, 0, p.ICMP6),
-    (0x15, 0, 3, p.TCP),
-    (0x30, 0, 0, ETHERNET + IP6 + TCP_FLAGS),
-    (0x45, 0, 1, p.RST),
-    (0x06, 0, 0, 0xffff),                       # take it
-    (0x06, 0, 0, 0))
-
-# kind: "reset" or "unreachable"; source: who says so; port, client_port: about what.
-Refusal = collections.namedtuple("Refusal", "kind source port client_port")
+ETH_P_ALL = 3
+SOL_PACKET, PACKET_AUXDATA, PACKET_OUTGOING = 263, 8, 4
+CSUM_NOT_READY, VLAN_VALID = 1 << 3, 1 << 4  # tp_status, packet(7)
+SO_RCVBUFFORCE = 33
+FRAME_MAX = 1 << 18
+CHECK = {packets.TCP: 16, packets.UDP: 6}
 
 
-def refusal(frame):
-    """What the frame refuses, or None."""
-    is_v6 = frame[12:14] == b"\x86\xdd"
-    ip = frame[ETHERNET:]
-    proto = ip[6 if is_v6 else 9]
-    source = str(ipaddress.ip_address(ip[8:24] if is_v6 else ip[12:16]))
-    l4 = ip[IP6 if is_v6 else (ip[0] & 15) * 4:]
-    if proto == p.TCP:
-        return Refusal("reset", source, *struct.unpack_from("!HH", l4))
-    kind, code = l4[:2]
-    if kind != (UNREACHABLE6 if is_v6 else UNREACHABLE4) or not is_v6 and code == BUT_TOO_BIG4:
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """A frame, with or without Ethernet header, and what the kernel keeps beside it."""
+    data: bytes
+    l3: int             # where its IP header begins
+    is_partial: bool    # its checksum is left to the card
+    tci: int            # of its outermost tag, which is not in data; None: untagged
+
+    def _ip(self):
+        """(source, destination, protocol, segment) of IPv4 and IPv6."""
+        ip = self.data[self.l3:]
+        version = ip[0] >> 4 if ip else 0
+        if version == 4 and len(ip) >= 20:
+            end, = struct.unpack_from("!H", ip, 2)
+            return ip[12:16], ip[16:20], ip[9], ip[4 * (ip[0] & 15):end]
+        if version == 6 and len(ip) >= 40:
+            end = 40 + struct.unpack_from("!H", ip, 4)[0]
+            return ip[8:24], ip[24:40], ip[6], ip[40:end]
         return None
-    quoted = l4[8:]
-    client_port, port = struct.unpack_from("!HH", quoted[IP6 if is_v6 else (quoted[0] & 15) * 4:])
-    return Refusal("unreachable", source, port, client_port)
+
+    @property
+    def ends(self):
+        """((source, port), (destination, port)) of TCP and UDP; else None."""
+        ip = self._ip()
+        if not ip or ip[2] not in CHECK or len(ip[3]) < 8:
+            return None
+        sport, dport = struct.unpack_from("!HH", ip[3])
+        return ((str(ipaddress.ip_address(ip[0])), sport),
+                (str(ipaddress.ip_address(ip[1])), dport))
+
+    @property
+    def quoted(self):
+        """The packet that an ICMP error quotes; else None."""
+        ip = self._ip()
+        errors = {packets.ICMP: (3, 11, 12), packets.ICMP6: (1, 2, 3, 4)}
+        if not ip or ip[3][0] not in errors.get(ip[2], ()):
+            return None
+        return Seen(ip[3][8:], 0, False, None)
+
+    def has_right_header(self):
+        """Its IPv4 header, that is: IPv6's has no checksum."""
+        ip = self.data[self.l3:]
+        return ip[0] >> 4 == 6 or packets.ones_sum(ip[:4 * (ip[0] & 15)]) == 0xffff
+
+    @property
+    def source(self):
+        """Its source address, of any IP packet; else None."""
+        ip = self._ip()
+        return str(ipaddress.ip_address(ip[0])) if ip else None
+
+    def has_right_checksum(self):
+        """Of TCP or UDP. What is partial holds the sum of the pseudo header only."""
+        src, dst, proto, segment = self._ip()
+        if len(src) == 4:
+            pseudo = src + dst + struct.pack("!BBH", 0, proto, len(segment))
+        else:
+            pseudo = src + dst + struct.pack("!IHBB", len(segment), 0, 0, proto)
+        field, = struct.unpack_from("!H", segment, CHECK[proto])
+        if self.is_partial:
+            return (field - packets.ones_sum(pseudo)) % 0xffff == 0
+        if proto == packets.UDP and not field:
+            return len(src) == 4
+        return packets.ones_sum(pseudo + segment) == 0xffff
 
 
-class Wire:
-    """A host's device."""
+class Tap:
+    """Sees what comes in on a device from now on, and sends frames there."""
 
     def __init__(self, space, device):
         with space.entered():
-            self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-        steps = ctypes.create_string_buffer(
-            b"".join(struct.pack("HBBI", *step) for step in ONLY_REFUSALS))
-        self.sock.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
-        self.sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack(
-            "HL", len(ONLY_REFUSALS), ctypes.addressof(steps)))
-        self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 8 << 20)
-        with space.entered():
+            self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+            self.sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 64 << 20)
+            self.sock.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
             self.sock.bind((device, ETH_P_ALL))
+        self.l3 = 14 if self.sock.getsockname()[3] == 1 else 0  # ARPHRD_ETHER
+        self.sock.setblocking(False)
+        self.frames = []
 
-    def close(self):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
         self.sock.close()
 
-    def send(self, *sent):
-        """Packets, or frames as they are."""
-        for one in sent:
-            self.sock.send(one.build() if isinstance(one, p.Packet) else one)
+    def send(self, frame):
+        self.sock.send(frame)
 
-    def waiting(self, seconds=0):
-        """The refusals that have come in."""
-        while select.select([self.sock], [], [], seconds)[0]:
-            one = refusal(self.sock.recv(4096))
-            if one:
-                yield one
+    def seen(self):
+        """All that came in so far."""
+        while True:
+            try:
+                data, extra, _, where = self.sock.recvmsg(FRAME_MAX, 64)
+            except BlockingIOError:
+                return self.frames
+            if where[2] == PACKET_OUTGOING:
+                continue
+            status, tci = 0, None
+            for level, kind, value in extra:
+                if (level, kind) == (SOL_PACKET, PACKET_AUXDATA):
+                    status, = struct.unpack_from("I", value)
+                    tci = struct.unpack_from("H", value, 16)[0] if status & VLAN_VALID else None
+            self.frames.append(Seen(data, self.l3, bool(status & CSUM_NOT_READY), tci))
 
-    def refusals(self, last, seconds=20):
-        """All that come in up to one that last() is true of."""
-        found, deadline = [], time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            for one in self.waiting(0.1):
-                found.append(one)
-                if last(one):
-                    return found
-        raise AssertionError("it did not come within %g s, but %s" % (seconds, found))
+    def between(self, source, destination):
+        """Of those, what went from one (address, port) to another; None: any."""
+        return [one for one in self.seen() if one.ends
+                and source in (None, one.ends[0]) and destination in (None, one.ends[1])]
