@@ -9,7 +9,7 @@ import struct
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SYSCALL = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 (MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, MAP_GET_NEXT, PROG_LOAD, OBJ_PIN, OBJ_GET, TEST_RUN,
- LINK_CREATE) = 1, 2, 3, 4, 5, 6, 7, 10, 28
+ LOOKUP_BATCH, LINK_CREATE) = 1, 2, 3, 4, 5, 6, 7, 10, 24, 28
 PASS, DROP, TX, REDIRECT = 2, 1, 3, 4
 libc = ctypes.CDLL(None, use_errno=True)
 libc.syscall.restype = ctypes.c_long
@@ -90,6 +90,15 @@ def lookup(descriptor, key, size):
     value = ctypes.create_string_buffer(size)
     bpf(MAP_LOOKUP, struct.pack("IIQQQ", descriptor, 0, pointer(key), pointer(value), 0))
     return value.raw
+
+
+def lookup_all(descriptor, count, size):
+    """The first values of an array, one after the other, in one call."""
+    values, keys = ctypes.create_string_buffer(count * size), ctypes.create_string_buffer(count * 4)
+    following = ctypes.create_string_buffer(4)
+    bpf(LOOKUP_BATCH, struct.pack("QQQQIIQQ", 0, pointer(following), pointer(keys),
+                                  pointer(values), count, descriptor, 0, 0))
+    return values.raw
 
 
 def value(descriptor, key):

@@ -126,12 +126,10 @@ class Router:
 
     def counters(self):
         """[(packets, bytes)] by reason."""
-        counters, size = [], 16 * bpf.possible_cpus()
-        for reason in range(len(REASONS)):
-            value = bpf.lookup(self.pinned("xdnat_stats"), struct.pack("I", reason), size)
-            words = struct.unpack("%dQ" % (size // 8), value)
-            counters.append((sum(words[::2]), sum(words[1::2])))
-        return counters
+        size = 16 * bpf.possible_cpus()
+        values = bpf.lookup_all(self.pinned("xdnat_stats"), len(REASONS), size)
+        return [(sum(words[::2]), sum(words[1::2]))
+                for words in struct.iter_unpack("%dQ" % (size // 8), values)]
 
     def send(self, packet, device="wan"):
         """Runs the program on a Packet or bytes; exactly one reason must count it."""
