@@ -139,8 +139,7 @@ static __always_inline void making_start(struct making *making, const struct xdn
 	making->leaving = making->original;
 	if (!(rule->flags & XDNAT_RULE_LOCAL))
 		making->leaving.dst = rule->target;
-	making->leaving.ports.dport =
-		rule_target_port(rule, making->original.ports.dport);
+	making->leaving.ports.dport = rule_target_port(rule, making->original.ports.dport);
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
 	making->now = life_now();
@@ -250,8 +249,8 @@ static __noinline enum xdnat_reason forward_next_hop(void *ctx, const struct sto
 }
 
 /* A packet of a flow, but not one that the fast path may take. */
-static __noinline enum xdnat_reason
-forward_by_flow(void *ctx, const struct stored *stored, struct making *making)
+static __noinline enum xdnat_reason forward_by_flow(void *ctx, const struct stored *stored,
+						    struct making *making)
 {
 	const struct xdnat_interface *interface;
 	struct xdnat_half *half = stored->half, *partner;
@@ -282,8 +281,8 @@ forward_by_flow(void *ctx, const struct stored *stored, struct making *making)
 }
 
 /* Ours but unfit for rewriting here: its flaw. Else passed on. */
-static __noinline enum xdnat_reason
-forward_refuse(const struct making *making, enum xdnat_reason flaw)
+static __noinline enum xdnat_reason forward_refuse(const struct making *making,
+						   enum xdnat_reason flaw)
 {
 	struct stored stored;
 

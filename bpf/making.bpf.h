@@ -22,12 +22,12 @@ struct making {
 	struct translation to;
 	__u32 rule;
 	__u32 now;
-	__u32 in_ifindex; /* at XDNAT_HOOK_EGRESS: where it leaves */
-	__u32 hook;	  /* XDNAT_HOOK_… */
-	__u32 claimed;	  /* enum xdnat_reason: how the last claim went */
-	__u32 ports;	  /* that may be given out; not 0 */
-	__u32 port_hash;  /* says in which order */
-	__u32 mss_host;	  /* largest that this SYN may announce; 0: any */
+	__u32 in_ifindex;	/* at XDNAT_HOOK_EGRESS: where it leaves */
+	__u32 hook;		/* XDNAT_HOOK_… */
+	__u32 claimed;		/* enum xdnat_reason: how the last claim went */
+	__u32 ports;		/* that may be given out; not 0 */
+	__u32 port_hash;	/* says in which order */
+	__u32 mss_host;		/* largest that this SYN may announce; 0: any */
 	struct tuple owner;	/* of the place that we want */
 	struct partner partner; /* of the flow found or ended */
 	union {
@@ -60,7 +60,7 @@ static __always_inline void half_prepare(const struct making *making, struct xdn
 }
 
 static __noinline int half_insert4(struct making *making, const struct tuple *tuple,
-				    const struct tuple *leaving, __u8 direction)
+				   const struct tuple *leaving, __u8 direction)
 {
 	struct xdnat_half4 *half4 = &making->half4;
 
@@ -73,7 +73,7 @@ static __noinline int half_insert4(struct making *making, const struct tuple *tu
 }
 
 static __noinline int half_insert6(struct making *making, const struct tuple *tuple,
-				    const struct tuple *leaving, __u8 direction)
+				   const struct tuple *leaving, __u8 direction)
 {
 	struct xdnat_half6 *half6 = &making->half6;
 

@@ -51,9 +51,9 @@ struct packet {
 	struct udphdr *udp;  /* stands for TCP too */
 	__u16 bytes;	     /* from the IP header on, by that header's own word */
 	__u16 payload_bytes; /* behind the TCP header; UDP: not kept */
-	__u8 proto;	  /* IPPROTO_TCP or IPPROTO_UDP */
-	__u8 tcp_flags;	  /* 0 for UDP */
-	__u8 has_ports;	  /* the ports stand: it can be asked whose it is */
+	__u8 proto;	     /* IPPROTO_TCP or IPPROTO_UDP */
+	__u8 tcp_flags;	     /* 0 for UDP */
+	__u8 has_ports;	     /* the ports stand: it can be asked whose it is */
 	union xdnat_ports ports;
 };
 
@@ -70,9 +70,9 @@ struct traits {
 	__u16 wire_bytes; /* of the largest of them */
 	__u8 is_tcp;
 	__u8 tcp_flags;
-	__u8 has_payload;  /* of TCP */
+	__u8 has_payload;   /* of TCP */
 	__u8 is_bad_header; /* IPv4: its checksum is wrong */
-	__u8 is_to_us;	   /* by its MAC address, if it has one */
+	__u8 is_to_us;	    /* by its MAC address, if it has one */
 	__u8 pad[3];
 };
 

@@ -16,7 +16,7 @@
 #define XDNAT_RUN_ROOT "/run/xdnat"
 
 #define XDNAT_RULES_MAX	     65536
-#define XDNAT_LISTENERS_MAX  262144 /* both sets, unbound rules expanded */
+#define XDNAT_LISTENERS_MAX  262144  /* both sets, unbound rules expanded */
 #define XDNAT_RANGES_MAX     1048576 /* both sets; 30 at most for a range of ports */
 #define XDNAT_PREFIXES_MAX   1048576 /* of all rules' source lists */
 #define XDNAT_PORTS	     65536
@@ -105,7 +105,7 @@ _Static_assert(8 * (__builtin_offsetof(struct xdnat_prefix, addr) - sizeof(__u32
 /* An entry of xdnat_snat_ports, an array of XDNAT_PORTS: the ports that masquerading
  * may give out, in no order. Written by tools. */
 struct xdnat_snat_port {
-	__be16 port; /* the entry's, of the first xdnat_config.snat_ports entries */
+	__be16 port;	     /* the entry's, of the first xdnat_config.snat_ports entries */
 	__u8 is_free_to_use; /* whether the port of the entry's own number is among them */
 	__u8 pad;
 };
@@ -123,7 +123,7 @@ struct xdnat_rule {
 	struct xdnat_addr target;
 	__be16 target_port;	/* 0: the packet's, plus ... */
 	__u16 port_offset_host; /* ... this, modulo 2^16 */
-	__u32 id; /* its key: the kernel recycles elements under their readers */
+	__u32 id;		/* its key: the kernel recycles elements under their readers */
 	__u32 flags;
 	__u16 mss_host; /* largest that SYNs may announce; 0: any, XDNAT_MSS_AUTO */
 	__u8 pad[2];
@@ -185,11 +185,11 @@ struct xdnat_config {
 	__u32 next_id;	    /* of a rule or of a spec, from 1 */
 	__u32 generation;   /* raised with every change of the rules */
 	__u32 life_jiffies[XDNAT_LIFE_MAX];
-	__u32 has_ranges; /* bit 0, 1: of set 0, 1; clear: xdnat_ranges need not be asked */
-	__u32 snat_ports; /* entries of xdnat_snat_ports that count */
+	__u32 has_ranges;      /* bit 0, 1: of set 0, 1; clear: xdnat_ranges need not be asked */
+	__u32 snat_ports;      /* entries of xdnat_snat_ports that count */
 	__u16 snat_first_host; /* the range that they are of; both 0: the default one */
 	__u16 snat_last_host;
-	__u32 seed; /* of the order in which ports are given out; random, never changes */
+	__u32 seed;	    /* of the order in which ports are given out; random, never changes */
 	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace it was loaded in */
 };
 _Static_assert(sizeof(struct xdnat_config) == 72, "xdnat_config");
@@ -290,14 +290,14 @@ static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
  * Counters are best effort: two processors may lose an increment.
  */
 struct xdnat_half {
-	__u32 version;	  /* even; odd while out_ifindex, mtu and eth are written */
-	__u32 state;	  /* beside version: both are compared at once */
-	__u32 until;	  /* jiffies: when the tick of the last packet, or the rest, ends */
-	__u32 in_ifindex; /* where the last packet came in, and ... */
-	__u8 in_mac[6];	  /* ... that interface's address */
-	__sum16 l3_delta; /* RFC 1624 deltas: IPv4 header with TTL - 1 */
-	__sum16 l4_delta; /* addresses and ports: TCP and UDP */
-	__u16 tc_mtu;	  /* as mtu, for tc: set also where XDP cannot send; 0: unknown */
+	__u32 version;		 /* even; odd while out_ifindex, mtu and eth are written */
+	__u32 state;		 /* beside version: both are compared at once */
+	__u32 until;		 /* jiffies: when the tick of the last packet, or the rest, ends */
+	__u32 in_ifindex;	 /* where the last packet came in, and ... */
+	__u8 in_mac[6];		 /* ... that interface's address */
+	__sum16 l3_delta;	 /* RFC 1624 deltas: IPv4 header with TTL - 1 */
+	__sum16 l4_delta;	 /* addresses and ports: TCP and UDP */
+	__u16 tc_mtu;		 /* as mtu, for tc: set also where XDP cannot send; 0: unknown */
 	union xdnat_ports ports; /* what the packet leaves with */
 	__u32 out_ifindex;	 /* where the route led when it was last looked up */
 	__u16 mtu;		 /* of the way out, from the IP header on; 0: not for XDP */

@@ -26,8 +26,8 @@
 #include "target_side.h"
 #include "upgrade.h"
 
-#define FLOWS_MAX    16777216
-#define CONFIRM_MAX  86400
+#define FLOWS_MAX   16777216
+#define CONFIRM_MAX 86400
 
 static struct {
 	const char *mode;

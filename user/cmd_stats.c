@@ -27,8 +27,8 @@ static json_t *reason_records(const struct store_counters *counters)
 
 	for (uint32_t hook = 0; hook < XDNAT_HOOKS; hook++)
 		for (int reason = 0; reason < XDNAT_REASON_MAX; reason++)
-			json_array_append_new(records, reason_record(hook, reason,
-								     &counters->at[hook][reason]));
+			json_array_append_new(
+				records, reason_record(hook, reason, &counters->at[hook][reason]));
 	return records;
 }
 

@@ -204,8 +204,8 @@ bool spec_same_source(const struct spec *left, const struct spec *right)
 bool spec_same_row(const struct spec *left, const struct spec *right)
 {
 	return spec_same_target(left, right) && spec_same_source(left, right) &&
-	       left->mss_host == right->mss_host &&
-	       !*left->allow == !*right->allow && !*left->deny == !*right->deny;
+	       left->mss_host == right->mss_host && !*left->allow == !*right->allow &&
+	       !*left->deny == !*right->deny;
 }
 
 bool spec_has_sources(const struct spec *spec)

@@ -55,10 +55,10 @@ struct spec {
 	struct spec_ports target_ports;		   /* as many as ports, or one for all */
 	struct spec_ports except[SPEC_EXCEPT_MAX]; /* of ports, rising, none meets the next */
 	uint8_t except_count;
-	bool enabled;		/* false: as if it were not there */
-	bool is_masqueraded;	/* the target sees this host's address */
-	bool has_hairpin;	/* the same for clients on the target's side */
-	struct xdnat_addr snat; /* that address; zero: the kernel's choice */
+	bool enabled;		       /* false: as if it were not there */
+	bool is_masqueraded;	       /* the target sees this host's address */
+	bool has_hairpin;	       /* the same for clients on the target's side */
+	struct xdnat_addr snat;	       /* that address; zero: the kernel's choice */
 	char allow[SOURCE_TEXT_BYTES]; /* source_parse()'s; "": every source */
 	char deny[SOURCE_TEXT_BYTES];  /* the same; "": none */
 	uint16_t mss_host;	       /* 0: as it comes; XDNAT_MSS_AUTO */

@@ -351,9 +351,10 @@ static void test_refused(void **state)
 static void test_later_keys(void **state)
 {
 	static const char *const later[] = {
-		"idle-tcp", "idle-udp", "max-flows", "new-rate", "new-rate-source", "log",
-		"balance", "check", "check-every", "rise", "fall", "on-down", "no-target",
-		"check-timeout", "sticky", "slow-start", "on-resolve"};
+		"idle-tcp",   "idle-udp",  "max-flows", "new-rate",	 "new-rate-source",
+		"log",	      "balance",   "check",	"check-every",	 "rise",
+		"fall",	      "on-down",   "no-target", "check-timeout", "sticky",
+		"slow-start", "on-resolve"};
 	char key[64], message[96];
 
 	(void)state;
