@@ -10,6 +10,7 @@ import struct
 
 import bpf
 import world as w
+from halves import Half
 from packets import ACK, SYN, TCP, Packet, address, translate
 
 WAN_MAC, GATEWAY_MAC = "02:00:00:00:01:01", "02:00:00:00:01:fe"
@@ -42,31 +43,6 @@ class Side:
 V4 = Side("198.51.100.7", "203.0.113.1", "10.0.0.5", "203.0.113.50")
 V6 = Side("2001:db8:7::7", "2001:db8::1", "fd00::5", "2001:db8::50")
 PORT, TARGET_PORT = 8080, 80
-
-
-class Half:
-    """A stored half, to be tampered with: half["state"] = DEAD writes it back at
-    once. Its fields: struct xdnat_half."""
-    FIELDS = {"version": (0, "I"), "state": (4, "I"), "until": (8, "I"),
-              "out_ifindex": (32, "I"), "mtu": (36, "H"), "direction": (38, "B"),
-              "eth": (40, "12s"), "packets": (56, "Q")}
-
-    def __init__(self, descriptor, key, size):
-        self.descriptor, self.key, self.size = descriptor, key, size
-
-    def __getitem__(self, field):
-        offset, form = self.FIELDS[field]
-        value = bpf.lookup(self.descriptor, self.key, self.size)
-        return struct.unpack_from(form, value, len(self.key) + offset)[0]
-
-    def __setitem__(self, field, content):
-        offset, form = self.FIELDS[field]
-        value = bytearray(bpf.lookup(self.descriptor, self.key, self.size))
-        struct.pack_into(form, value, len(self.key) + offset, content)
-        bpf.update(self.descriptor, self.key, bytes(value))
-
-    def delete(self):
-        bpf.delete(self.descriptor, self.key)
 
 
 class Router:
@@ -156,15 +132,11 @@ class Router:
 
     def half(self, packet):
         """The half of the packet's tuple, whether it is in the table or not."""
-        name, size = ("xdnat_flows6", 144) if packet.is_v6 else ("xdnat_flows4", 96)
-        key = (address(packet.src) + address(packet.dst) +
-               struct.pack("!HHB3x", packet.sport, packet.dport, packet.proto))
-        return Half(self.pinned(name), key, size)
+        return Half(self.pinned, packet)
 
     def has_flow(self, packet):
         """True if the half of the packet's tuple is in the table."""
-        half = self.half(packet)
-        return half.key in bpf.keys(half.descriptor, len(half.key))
+        return self.half(packet).exists()
 
     def config(self):
         """(jiffies in a tick, [lifetimes in jiffies])."""
@@ -174,8 +146,7 @@ class Router:
     def age(self, ticks, *tuples):
         """The last packets of these halves came so many ticks earlier."""
         for packet in tuples:
-            half = self.half(packet)
-            half["until"] = (half["until"] - ticks * self.config()[0]) & 0xffffffff
+            self.half(packet).age(ticks)
 
     def flows(self, packet):
         """What `flow list` says of the flows of that client's port."""
