@@ -24,6 +24,7 @@
 #define ROWS(table)    (sizeof(table) / sizeof((table)[0]))
 #define RULES_MAX      24
 #define SOCKETS_MAX    40
+#define LEVELS	       5 /* that are looked at, port by port in turn */
 #define RANDOM_WORLDS  100
 #define RANDOM_SETS    3000
 #define PREFIXES_RANGE 30 /* what a range may take at most */
@@ -74,13 +75,13 @@ static struct spec parse(const char *line)
 	return spec;
 }
 
-/* As the datapath asks: a listener, else the longest prefix. */
+/* As the datapath asks: at level 0 a listener, else the level's longest prefix. */
 static uint32_t find_rule(const struct listener_set *set, const struct xdnat_addr *addr,
-			  uint8_t proto, uint16_t port_host)
+			  uint8_t proto, uint16_t port_host, uint8_t level)
 {
 	uint32_t rule = 0, longest = 0;
 
-	for (size_t i = 0; i < set->listener_count; i++) {
+	for (size_t i = 0; !level && i < set->listener_count; i++) {
 		const struct xdnat_listener *key = &set->listeners[i].key;
 
 		if (addr_equal(&key->addr, addr) && key->proto == proto &&
@@ -91,7 +92,7 @@ static uint32_t find_rule(const struct listener_set *set, const struct xdnat_add
 		const struct xdnat_range *key = &set->ranges[i].key;
 		uint32_t bits = key->prefix_bits - XDNAT_RANGE_BITS;
 
-		if (!addr_equal(&key->addr, addr) || key->proto != proto ||
+		if (!addr_equal(&key->addr, addr) || key->proto != proto || key->level != level ||
 		    (uint32_t)(ntohs(key->port) ^ port_host) >> (16 - bits) || bits + 1 <= longest)
 			continue;
 		longest = bits + 1;
@@ -140,15 +141,38 @@ static bool listens(const struct store_rule *rule, size_t socket_count,
 	       (spec->form != SPEC_ANY || !host_has(socket_count, addr, proto, port_host));
 }
 
-static uint32_t model(const struct store_rule *rules, size_t count, size_t socket_count,
-		      const struct xdnat_addr *addr, uint8_t proto, uint16_t port_host)
+/* A port at an address. */
+struct place {
+	const struct xdnat_addr *addr;
+	uint8_t proto;
+	uint16_t port_host;
+};
+
+/* Who goes first of those that come behind above, or of all. */
+static const struct store_rule *first_behind(const struct store_rule *above,
+					     const struct store_rule *rules, size_t count,
+					     size_t socket_count, const struct place *place)
 {
 	const struct store_rule *winner = NULL;
 
 	for (size_t i = 0; i < count; i++)
-		if (listens(&rules[i], socket_count, addr, proto, port_host) &&
+		if (listens(&rules[i], socket_count, place->addr, place->proto, place->port_host) &&
+		    (!above || is_before(above, &rules[i])) &&
 		    (!winner || is_before(&rules[i], winner)))
 			winner = &rules[i];
+	return winner;
+}
+
+/* Whose the port is for a client that so many rules refuse. */
+static uint32_t model(const struct store_rule *rules, size_t count, size_t socket_count,
+		      const struct place *place, uint8_t refusals)
+{
+	const struct store_rule *winner = first_behind(NULL, rules, count, socket_count, place);
+
+	for (; winner && refusals; refusals--)
+		winner = spec_has_sources(&winner->spec)
+				 ? first_behind(winner, rules, count, socket_count, place)
+				 : NULL;
 	return winner ? winner->id : 0;
 }
 
@@ -163,14 +187,16 @@ static void assert_as_model(const struct store_rule *rules, size_t count, size_t
 		for (uint8_t proto = SPEC_TCP; proto <= SPEC_UDP; proto <<= 1)
 			for (uint32_t port = 0; port <= UINT16_MAX; port += step) {
 				const struct xdnat_addr *addr = &addresses[a].addr;
+				const struct place place = {addr, proto, port};
+				uint8_t level = port / step % LEVELS;
 				uint32_t got = find_rule(
 					&set, addr, proto == SPEC_TCP ? IPPROTO_TCP : IPPROTO_UDP,
-					port);
-				uint32_t want =
-					model(rules, count, socket_count, addr, proto, port);
+					port, level);
+				uint32_t want = model(rules, count, socket_count, &place, level);
 
 				if (got != want)
-					fail_msg("port %u is rule %u's, not %u's", port, want, got);
+					fail_msg("level %u: port %u is rule %u's, not %u's", level,
+						 port, want, got);
 			}
 	listener_set_release(&set);
 }
@@ -214,6 +240,8 @@ static struct spec random_spec(void)
 		is_local ? "local:65535" : "10.0.0.5", protos[random_below(ROWS(protos))]);
 	if (strchr(line, '*') && is_local)
 		strcat(line, " enabled=no");
+	else if (!random_below(3))
+		strcat(line, is_local ? " deny=192.0.2.0/24,2001:db8::/32" : " deny=192.0.2.0/24");
 	if (spec_parse_line(line, &spec))
 		spec = parse("1:10.0.0.5");
 	for (int i = 0; spec.form != SPEC_EXACT && i < 3 && random_below(2); i++) {
