@@ -70,6 +70,8 @@ static size_t list_holes(const struct listener_world *world, const struct listen
 	size_t count = spec->except_count;
 
 	memcpy(holes, spec->except, count * sizeof(*holes));
+	if (spec->form == SPEC_ANY && world->ephemeral.last_host)
+		holes[count++] = world->ephemeral;
 	for (size_t i = 0; spec->form == SPEC_ANY && i < world->socket_count; i++) {
 		const struct host_socket *socket = &world->sockets[i];
 
@@ -86,7 +88,7 @@ static int add_spans(struct settling *settling, const struct listener_claim *cla
 	const struct spec *spec = &claim->rule->spec;
 	uint32_t from_host = spec->ports.first_host;
 	struct spec_ports *holes =
-		calloc(spec->except_count + settling->world->socket_count + 1, sizeof(*holes));
+		calloc(spec->except_count + settling->world->socket_count + 2, sizeof(*holes));
 	size_t count = holes ? list_holes(settling->world, claim, holes) : 0;
 	int err = holes ? 0 : -ENOMEM;
 

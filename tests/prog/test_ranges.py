@@ -106,9 +106,9 @@ def test_every_boundary(router, rules, lengths):
 def test_any_port(router, rules):
     rules("%s:*:%s/tcp+udp" % (FREE, V4.target), "except=22,8000-8010")
     for proto in TCP, UDP:
-        for port in 1, 21, 23, 7999, 8011, 32768, 65535:
+        for port in 1, 21, 23, 7999, 8011, 32767, 61000, 65535:
             goes(router, port, port, proto=proto, dst=FREE)
-        for port in 22, 8000, 8005, 8010:
+        for port in 22, 8000, 8005, 8010, 32768, 45000, 60999:
             passes(router, port, proto=proto, dst=FREE)
         passes(router, 8079, proto=proto)  # another address
 
