@@ -33,9 +33,9 @@ BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) \
 	-Iinclude -I/usr/include/$(shell uname -m)-linux-gnu
 VERSION := 0.1.0
 
-COMMON := addr attach attach_own attach_shared attach_tc clock confirm destination fail \
-	flow_end host_port instance instance_daemon interface leak_guard line listener listener_expand \
-	listener_range log memory mode netlink_event netlink_link netlink_neighbour \
+COMMON := addr attach attach_own attach_shared attach_tc clock confirm destination ephemeral fail \
+	flow_end host_port instance instance_daemon interface leak_guard line listener listener_claim \
+	listener_expand listener_range log memory mode netlink_event netlink_link netlink_neighbour \
 	netlink_request netlink_route netlink_tc nexthop offload out pins preflight program \
 	progress reason rule_overlap rules_file selftest snat snat_port snat_record source spec \
 	spec_key spec_listener spec_ports spec_rule store store_change store_flow store_listener \

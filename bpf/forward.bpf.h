@@ -98,13 +98,38 @@ static __always_inline void forward_local(struct making *making)
 	making->reply_hop = making->hop;
 }
 
-/* The rule that makes flows of the packet's tuple; NULL: it is nobody's. */
-static __noinline struct xdnat_rule *forward_rule(const struct tuple *tuple)
+/* One turn of bpf_loop(): not 0 ends it. */
+static long forward_try_below(__u32 tried, struct making **context)
 {
-	__u32 id = rule_find(tuple);
+	struct making *making = *context;
+	__u32 id = rule_find_below(&making->original, making->set, tried + 1);
+	const struct xdnat_rule *rule = id ? rule_get(id) : NULL;
+
+	if (!rule)
+		return 1;
+	if (!source_is_admitted(&making->original, rule))
+		return 0;
+	making->rule = id;
+	return 1;
+}
+
+/* The rule that goes first does not admit the source: the next that does. */
+static __always_inline struct xdnat_rule *forward_rule_below(struct making *making)
+{
+	making->rule = 0;
+	bpf_loop(XDNAT_LEVELS - 1, forward_try_below, &making, 0);
+	return making->rule ? rule_get(making->rule) : NULL;
+}
+
+/* The rule that makes flows of making->original; NULL: it is nobody's. */
+static __noinline struct xdnat_rule *forward_rule(struct making *making)
+{
+	__u32 id = rule_find(&making->original, &making->set);
 	struct xdnat_rule *rule = id ? rule_get(id) : NULL;
 
-	return rule && source_is_admitted(tuple, rule) ? rule : NULL;
+	if (!rule || source_is_admitted(&making->original, rule))
+		return rule;
+	return forward_rule_below(making);
 }
 
 /* Both next hops of a new flow, and whether the client can be where the packet
@@ -171,7 +196,7 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making
 	enum xdnat_reason reason;
 	struct xdnat_rule *rule;
 
-	rule = forward_rule(&making->original);
+	rule = forward_rule(making);
 	if (!rule)
 		return XDNAT_PASS_NO_RULE;
 	making->rule = rule->id;
@@ -282,12 +307,11 @@ static __noinline enum xdnat_reason forward_by_flow(void *ctx, const struct stor
 }
 
 /* Ours but unfit for rewriting here: its flaw. Else passed on. */
-static __noinline enum xdnat_reason forward_refuse(const struct making *making,
-						   enum xdnat_reason flaw)
+static __noinline enum xdnat_reason forward_refuse(struct making *making, enum xdnat_reason flaw)
 {
 	struct stored stored;
 
-	if (!flow_find(&making->original, &stored) && !forward_rule(&making->original))
+	if (!flow_find(&making->original, &stored) && !forward_rule(making))
 		return XDNAT_PASS_NO_RULE;
 	return making->traits.is_to_us ? flaw : XDNAT_PASS_OTHER_MAC;
 }

@@ -21,6 +21,7 @@ struct making {
 	struct hop reply_hop; /* towards the client */
 	struct translation to;
 	__u32 rule;
+	__u32 set; /* of rules, that the packet is judged by */
 	__u32 now;
 	__u32 in_ifindex;	/* at XDNAT_HOOK_EGRESS: where it leaves */
 	__u32 hook;		/* XDNAT_HOOK_… */

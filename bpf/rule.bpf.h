@@ -18,14 +18,15 @@ static __always_inline bool is_mapped(const struct xdnat_addr *addr)
 	return !addr->word[0] && !addr->word[1] && addr->word[2] == bpf_htonl(0xffff);
 }
 
-/* The id of the rule in whose range the listener's port is; 0: none, also where a rule excepts the
- * port. */
-static __noinline __u32 rule_in_ranges(const struct xdnat_listener *listener)
+/* The id of the level's rule in whose range the listener's port is; 0: none, also where a
+ * rule excepts the port. */
+static __noinline __u32 rule_in_ranges(const struct xdnat_listener *listener, __u8 level)
 {
 	struct xdnat_range range = {
 		.prefix_bits = XDNAT_RANGE_BITS + 8 * sizeof(range.port),
 		.set = listener->set,
 		.proto = listener->proto,
+		.level = level,
 		.addr = listener->addr,
 		.port = listener->port,
 	};
@@ -47,19 +48,35 @@ static __always_inline __u32 rule_at(struct xdnat_listener *listener)
 	if (id)
 		return *id;
 	/* Written before the set comes into force: it is of this set. */
-	return config->has_ranges >> (listener->set & 1) & 1 ? rule_in_ranges(listener) : 0;
+	return config->has_ranges >> (listener->set & 1) & 1 ? rule_in_ranges(listener, 0) : 0;
 }
 
-/* The id of the rule whose listener is tuple's destination; 0: none. */
-static __noinline __u32 rule_find(const struct tuple *tuple)
+/* The id of the rule whose listener is tuple's destination, and the set that it is of;
+ * 0: none. */
+static __noinline __u32 rule_find(const struct tuple *tuple, __u32 *set)
 {
 	struct xdnat_listener listener = {
 		.addr = tuple->dst,
 		.port = tuple->ports.dport,
 		.proto = tuple->proto,
 	};
+	__u32 id = tuple->is_v6 && is_mapped(&tuple->dst) ? 0 : rule_at(&listener);
 
-	return tuple->is_v6 && is_mapped(&tuple->dst) ? 0 : rule_at(&listener);
+	*set = listener.set;
+	return id;
+}
+
+/* The id of the set's rule of a level from 1 on; 0: none. */
+static __always_inline __u32 rule_find_below(const struct tuple *tuple, __u32 set, __u32 level)
+{
+	struct xdnat_listener listener = {
+		.addr = tuple->dst,
+		.port = tuple->ports.dport,
+		.proto = tuple->proto,
+		.set = set,
+	};
+
+	return rule_in_ranges(&listener, level);
 }
 
 /* The same for one packet, without a tuple: what is foreign is told at once. dst

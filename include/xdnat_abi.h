@@ -44,17 +44,21 @@ _Static_assert(sizeof(struct xdnat_listener) == 20, "xdnat_listener");
 /*
  * Key of xdnat_ranges, a longest-prefix trie: ports that share their upper bits, asked
  * when there is no xdnat_listener. The value is the rule id; 0: excepted, no rule's.
+ * Level 0 is of the rules that go first. Where they do not admit a source, those that
+ * would go first without them are at level 1, single ports too, and so on.
  */
 struct xdnat_range {
 	__u32 prefix_bits; /* XDNAT_RANGE_BITS, and so many of port */
 	__u8 set;	   /* as in xdnat_listener */
 	__u8 proto;
-	__u8 pad[2];
+	__u8 level;
+	__u8 pad;
 	struct xdnat_addr addr;
 	__be16 port; /* bits beyond the prefix are 0 */
 	__u8 pad2[2];
 };
 #define XDNAT_RANGE_BITS 160 /* all that stands before port */
+#define XDNAT_LEVELS	 16  /* four kinds of BIND, three of PORTS, and some to spare */
 _Static_assert(sizeof(struct xdnat_range) == 28, "xdnat_range");
 _Static_assert(8 * (__builtin_offsetof(struct xdnat_range, port) - sizeof(__u32)) ==
 		       XDNAT_RANGE_BITS,

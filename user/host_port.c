@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "addr.h"
+#include "ephemeral.h"
 #include "fail.h"
 #include "netlink.h"
 
@@ -181,13 +182,17 @@ uint16_t host_port_of_service(const struct spec *spec)
 	return spec->form == SPEC_ANY ? 0 : find_taken(spec);
 }
 
-/* One that somebody listens on is excepted from "*". */
-static bool is_excepted(const struct spec *spec, uint16_t port_host)
+/* "*" leaves this host what it listens on, and what it gives its connections. */
+static bool is_left(const struct spec *spec, uint16_t port_host)
 {
+	struct spec_ports ephemeral = {};
 	struct spec one = *spec;
 
 	one.ports = (struct spec_ports){port_host, port_host};
-	return spec->form == SPEC_ANY && find_taken(&one);
+	if (spec->form != SPEC_ANY || find_taken(&one))
+		return spec->form == SPEC_ANY;
+	return !ephemeral_read(&ephemeral) && port_host >= ephemeral.first_host &&
+	       port_host <= ephemeral.last_host;
 }
 
 uint16_t host_port_of_session(const struct spec *spec)
@@ -203,7 +208,7 @@ uint16_t host_port_of_session(const struct spec *spec)
 	if (sscanf(connection, "%*s %*s %63s %" SCNu16, server, &port_host) != 2)
 		return 0;
 	return spec_has_port(spec, port_host) && addr_parse(server, &addr) == 0 &&
-			       is_covered(spec, &addr) && !is_excepted(spec, port_host)
+			       is_covered(spec, &addr) && !is_left(spec, port_host)
 		       ? port_host
 		       : 0;
 }

@@ -24,8 +24,8 @@ bool host_port_is_reached(const struct host_socket *socket, const struct xdnat_a
 /* The port by which the caller is logged in over ssh ($SSH_CONNECTION), if the rule
  * would forward it: adding it would cut the session off. Else 0. */
 uint16_t host_port_of_session(const struct spec *spec);
-/* A port that the rule takes from a socket of this host; 0: none. From "*" they are
- * excepted: it takes none. */
+/* A port that the rule takes from a socket of this host; 0: none. "*" leaves them theirs:
+ * it takes none. */
 uint16_t host_port_of_service(const struct spec *spec);
 
 #endif

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ephemeral.h"
 #include "fail.h"
 #include "leak_guard.h"
 #include "target_port.h"
@@ -16,8 +17,8 @@
 #define LISTENERS_MAX (XDNAT_LISTENERS_MAX / 2)
 #define RANGES_MAX    (XDNAT_RANGES_MAX / 2)
 
-/* Only "*" leaves them their ports. */
-static bool needs_sockets(const struct store_rule *rules, size_t count)
+/* Only "*" leaves this host its own ports. */
+static bool needs_own_ports(const struct store_rule *rules, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
 		if (rules[i].spec.form == SPEC_ANY && rules[i].spec.enabled)
@@ -59,8 +60,9 @@ int listener_world_read(const struct store *store, const struct store_rule *rule
 	if (!err)
 		err = netlink_links(&links, &world->link_count);
 	world->links = links;
-	if (!err && needs_sockets(rules, count))
-		err = host_port_read(&sockets, &world->socket_count);
+	if (!err && needs_own_ports(rules, count))
+		err = host_port_read(&sockets, &world->socket_count)
+			      ?: ephemeral_read(&world->ephemeral);
 	world->sockets = sockets;
 	return err;
 }

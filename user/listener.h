@@ -22,8 +22,9 @@ struct listener_world {
 	size_t default_count;
 	const struct netlink_link *links; /* names of all interfaces, for BIND */
 	size_t link_count;
-	const struct host_socket *sockets; /* whose ports "*" leaves to them */
+	const struct host_socket *sockets; /* whose ports "*" leaves to them, and ... */
 	size_t socket_count;
+	struct spec_ports ephemeral; /* ... these to connections of this host; none: zero */
 };
 
 /* The world as it is, for an instance and its rules; world is {} before. Release it on

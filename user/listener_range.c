@@ -51,7 +51,11 @@ static size_t list_bounds(const struct listener_span *spans, size_t count, uint3
 static void clear_runs(const uint32_t *bounds, size_t count, struct listener_run *runs)
 {
 	for (size_t i = 0; i < count; i++)
-		runs[i] = (struct listener_run){bounds[i], bounds[i + 1] - 1, UINT64_MAX, 0};
+		runs[i] = (struct listener_run){
+			.first_host = bounds[i],
+			.last_host = bounds[i + 1] - 1,
+			.rank = UINT64_MAX,
+		};
 }
 
 static size_t find_run(const struct listener_run *runs, size_t count, uint16_t port_host)
@@ -75,15 +79,22 @@ const struct listener_run *listener_run_at(const struct listener_run *runs, size
 	return &runs[find_run(runs, count, port_host)];
 }
 
-/* Spans come by rising rank: who has it keeps it. */
-static void paint(const struct listener_span *span, struct listener_run *runs, size_t count)
+/* Spans come by rising rank: who has it keeps it. At a lower level one that admits all
+ * keeps it, too, for nobody. */
+static void paint(const struct listener_span *span, uint8_t level, struct listener_run *runs,
+		  size_t count)
 {
 	for (size_t i = find_run(runs, count, span->first_host);
 	     i < count && runs[i].first_host <= span->last_host; i++) {
-		if (runs[i].rule)
+		struct listener_run *run = &runs[i];
+
+		if (run->is_settled)
 			continue;
-		runs[i].rule = span->rule;
-		runs[i].rank = span->rank;
+		run->is_settled = span->admits_all || run->above == level;
+		if (run->above++ < level)
+			continue;
+		run->rule = span->rule;
+		run->rank = span->rank;
 	}
 }
 
@@ -99,8 +110,8 @@ static size_t join_runs(struct listener_run *runs, size_t count)
 	return kept;
 }
 
-int listener_runs_make(struct listener_span *spans, size_t count, struct listener_run **runs,
-		       size_t *run_count)
+int listener_runs_make(struct listener_span *spans, size_t count, uint8_t level,
+		       struct listener_run **runs, size_t *run_count)
 {
 	uint32_t *bounds = calloc(2 * count + 2, sizeof(*bounds));
 	size_t bound_count;
@@ -114,7 +125,7 @@ int listener_runs_make(struct listener_span *spans, size_t count, struct listene
 	bound_count = list_bounds(spans, count, bounds);
 	clear_runs(bounds, bound_count - 1, *runs);
 	for (size_t i = 0; i < count; i++)
-		paint(&spans[i], *runs, bound_count - 1);
+		paint(&spans[i], level, *runs, bound_count - 1);
 	*run_count = join_runs(*runs, bound_count - 1);
 	free(bounds);
 	return 0;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ephemeral.h"
 #include "fail.h"
 #include "flow_end.h"
 #include "host_port.h"
@@ -139,6 +140,28 @@ static void warn_of_service(const struct spec *spec)
 			    port_host);
 }
 
+/* "*" leaves them to this host, a range that names them does not: single ports of so many
+ * are seldom met. */
+static void warn_of_connections(const struct spec *spec)
+{
+	struct spec_ports own;
+
+	if (spec->form == SPEC_EXACT || ephemeral_read(&own) ||
+	    !ephemeral_meets(&own, &spec->ports))
+		return;
+	if (spec->form == SPEC_ANY)
+		log_info("left to this host: what it listens on, and ports %u-%u, by which answers "
+			 "to its own connections come in (net.ipv4.ip_local_port_range); a rule "
+			 "that names such ports takes them",
+			 own.first_host, own.last_host);
+	else
+		log_warning("%u-%u has ports by which answers to this host's own connections come "
+			    "in (net.ipv4.ip_local_port_range %u-%u); to keep them apart, type: "
+			    "sysctl -w net.ipv4.ip_local_reserved_ports=%u-%u",
+			    spec->ports.first_host, spec->ports.last_host, own.first_host,
+			    own.last_host, spec->ports.first_host, spec->ports.last_host);
+}
+
 /* What will keep new rules from working: said, not refused, since routes, addresses
  * and neighbours may come later. */
 static void warn(const struct rule_edit *edit)
@@ -156,8 +179,10 @@ static void warn(const struct rule_edit *edit)
 	for (i = 0; i < change->added_count && i < RULES_JUDGED; i++) {
 		if (!change->added[i].spec.enabled)
 			continue;
-		if (!change->was_enabled[i])
+		if (!change->was_enabled[i]) {
 			warn_of_service(&change->added[i].spec);
+			warn_of_connections(&change->added[i].spec);
+		}
 		problem_of_rule(&view, &change->added[i], problems);
 	}
 	json_array_foreach(problems, i, problem) if (i < WARNINGS_SAID)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Reads /proc/net and /proc/sys/net (ip-sysctl in the kernel's Documentation/networking).
+ * Reads /proc/net (proc_net_tcp in the kernel's Documentation/networking).
  */
 #include "snat_port.h"
 
@@ -11,11 +11,11 @@
 #include <string.h>
 
 #include "addr.h"
+#include "ephemeral.h"
 #include "fail.h"
 
 #define DEFAULT_FIRST 1024
 #define DEFAULT_LAST  65535
-#define SYSCTL_DIR    "/proc/sys/net/ipv4/"
 
 /* Ports by number. */
 struct ports {
@@ -26,36 +26,6 @@ static void set(struct ports *ports, uint32_t first, uint32_t last, bool value)
 {
 	for (uint32_t port = first; port <= last && port < XDNAT_PORTS; port++)
 		ports->has[port] = value;
-}
-
-/* What the kernel gives to its own sockets that ask for no port. */
-static int read_ephemeral(struct snat_range *range)
-{
-	FILE *file = fopen(SYSCTL_DIR "ip_local_port_range", "re");
-	int scanned =
-		file ? fscanf(file, "%" SCNu16 " %" SCNu16, &range->first_host, &range->last_host)
-		     : 0;
-
-	if (file)
-		fclose(file);
-	return scanned == 2 ? 0 : fail(-EIO, "cannot read net.ipv4.ip_local_port_range");
-}
-
-/* "8080,9148-9200": what the kernel leaves out of that. Not there or empty: nothing. */
-static void add_reserved(struct ports *ports)
-{
-	FILE *file = fopen(SYSCTL_DIR "ip_local_reserved_ports", "re");
-	uint32_t first, last;
-	char next;
-
-	while (file && fscanf(file, "%" SCNu32 "%c", &first, &next) == 2) {
-		last = first;
-		if (next == '-' && fscanf(file, "%" SCNu32 "%*c", &last) != 1)
-			break;
-		set(ports, first, last, true);
-	}
-	if (file)
-		fclose(file);
 }
 
 /* Sockets' own ports: listeners come first in a file of TCP's, and only they count. A
@@ -118,27 +88,18 @@ int snat_range_parse(const char *text, struct snat_range *range)
 /* The kernel's own range gives way, or leaves ours out. */
 static int check_ephemeral(const struct snat_range *range)
 {
-	struct ports *reserved = calloc(1, sizeof(*reserved));
-	struct snat_range ephemeral;
-	uint32_t port = range->first_host;
-	int err = reserved ? read_ephemeral(&ephemeral) : fail(-ENOMEM, "no memory");
+	const struct spec_ports ports = {range->first_host, range->last_host};
+	struct spec_ports ephemeral;
+	int err = ephemeral_read(&ephemeral);
 
-	if (err)
-		goto out;
-	add_reserved(reserved);
-	while (port <= range->last_host &&
-	       (port < ephemeral.first_host || port > ephemeral.last_host || reserved->has[port]))
-		port++;
-	if (port <= range->last_host)
-		err = fail(-EEXIST,
-			   "--snat-ports %u-%u overlaps what this host gives its own connections "
-			   "(net.ipv4.ip_local_port_range %u-%u); to keep the two apart, type: "
-			   "sysctl -w net.ipv4.ip_local_reserved_ports=%u-%u",
-			   range->first_host, range->last_host, ephemeral.first_host,
-			   ephemeral.last_host, range->first_host, range->last_host);
-out:
-	free(reserved);
-	return err;
+	if (err || !ephemeral_meets(&ephemeral, &ports))
+		return err;
+	return fail(-EEXIST,
+		    "--snat-ports %u-%u overlaps what this host gives its own connections "
+		    "(net.ipv4.ip_local_port_range %u-%u); to keep the two apart, type: "
+		    "sysctl -w net.ipv4.ip_local_reserved_ports=%u-%u",
+		    range->first_host, range->last_host, ephemeral.first_host, ephemeral.last_host,
+		    range->first_host, range->last_host);
 }
 
 static int check_sockets(const struct snat_range *range)
@@ -172,12 +133,13 @@ static int fill(const struct xdnat_config *config, const struct store_rule *rule
 		struct ports *ports)
 {
 	struct ports *used = calloc(1, sizeof(*used));
-	struct snat_range range = snat_range_of(config), ephemeral;
+	struct snat_range range = snat_range_of(config);
+	struct spec_ports ephemeral;
 	int err = used ? 0 : fail(-ENOMEM, "no memory");
 
 	set(ports, range.first_host, range.last_host, true);
 	if (!err && !config->snat_last_host)
-		err = read_ephemeral(&ephemeral);
+		err = ephemeral_read(&ephemeral);
 	if (!err && !config->snat_last_host)
 		set(used, ephemeral.first_host, ephemeral.last_host, true);
 	if (!err)

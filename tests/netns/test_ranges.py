@@ -88,7 +88,7 @@ def test_any_port_leaves_the_hosts_own_to_it(network, native, service):
     for port in 2222, 8080, 8081:
         service(network.server, whoami(b"server"), port, SERVER)
     assert greeting(network, 2222) == b"host"
-    assert "listens" not in native("rule", "add", "*:%s/tcp+udp" % SERVER).stderr
+    assert "a service" not in native("rule", "add", "*:%s/tcp+udp" % SERVER).stderr
     assert greeting(network, 2222) == b"host"
     assert greeting(network, 8080) == b"server"
     assert greeting(network, 8081) == b"server"
@@ -103,6 +103,61 @@ def test_any_port_leaves_the_hosts_own_to_it(network, native, service):
     assert greeting(network, 2222) == b"host"
     assert "port 2222" in native("rule", "add", "2222:%s" % SERVER).stderr
     assert greeting(network, 2222) == b"server"
+
+
+@pytest.mark.parametrize("mode", ["native", "tc"])
+def test_any_port_leaves_the_hosts_own_connections_to_it(network, xdnat, service, hears,
+                                                            mode):
+    """T071: under "*" this host still resolves names, sets its clock and fetches packages:
+    answers come in on the ports that it gives its own connections. Who wants those ports
+    names them, and is told how to keep them apart."""
+    xdnat("load", "wan", "lan", "--mode", mode)
+    service(network.client, talk.udp_echo, 53, CLIENT, kind=socket.SOCK_DGRAM)
+    service(network.client, whoami(b"packages"), 80, CLIENT)
+    hears([45000])
+
+    def answers():
+        with network.router.socket(kind=2) as sock:
+            sock.settimeout(5)
+            sock.sendto(b"name?", (CLIENT, 53))
+            assert sock.recv(100).endswith(b" name?")
+        with talk.dial(network.router, CLIENT, 80, 5) as sock:
+            assert sock.recv(10) == b"packages"
+
+    said = xdnat("rule", "add", "*:%s/tcp+udp" % SERVER).stderr
+    assert "left to this host" in said and "32768-60999" in said
+    answers()
+    said = xdnat("rule", "add", "45000-45009:%s/udp" % SERVER).stderr
+    assert "sysctl -w net.ipv4.ip_local_reserved_ports=45000-45009" in said
+    assert ask_udp(network.client, ROUTER, 45000)[0].startswith(b"45000 ")
+    network.router.sysctl("ipv4.ip_local_reserved_ports=45000-45009")
+    try:
+        xdnat("rule", "del", "45000-45009/udp")
+        assert not xdnat("rule", "add", "45000-45009:%s/udp" % SERVER).stderr
+    finally:
+        network.router.sysctl("ipv4.ip_local_reserved_ports=\n")
+    answers()
+
+
+def test_any_port_follows_the_range_of_the_hosts_own_connections(network, native, hears):
+    """T071: a smaller net.ipv4.ip_local_port_range leaves the rule more, in the daemon's
+    next round."""
+    hears([50000])
+    native("rule", "add", "*:%s/udp" % SERVER)
+
+    def reaches():
+        with network.client.socket(kind=2) as sock:
+            sock.settimeout(0.2)
+            sock.sendto(b"x", (ROUTER, 50000))
+            with contextlib.suppress(OSError):
+                return sock.recv(100).startswith(b"50000 ")
+
+    assert not reaches()
+    network.router.sysctl("ipv4.ip_local_port_range=60000 60999")
+    try:
+        w.wait(reaches, "the port is the rule's", 15)
+    finally:
+        network.router.sysctl("ipv4.ip_local_port_range=32768 60999")
 
 
 def test_any_port_spares_the_callers_ssh_session(network, native, service):

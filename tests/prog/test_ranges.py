@@ -34,10 +34,11 @@ def bracketed(address):
     return "[%s]" % address if ":" in address else address
 
 
-def goes(router, port, to, target=None, side=V4, proto=TCP, dst=None):
+def goes(router, port, to, target=None, side=V4, proto=TCP, dst=None, src=None):
     """A first packet to the port comes out at the target's port, and the answer to it
     comes back from where the client sent to."""
     first = router.original(side, proto, dport=port, dst=dst or side.listener,
+                            src=src or side.client,
                             **({"flags": SYN} if proto == TCP else {}))
     target = target or side.target
     expect(router.send(first), translate(first, dmac=TARGET_MAC, smac=LAN_MAC, dst=target,
@@ -48,8 +49,9 @@ def goes(router, port, to, target=None, side=V4, proto=TCP, dst=None):
                                                src=first.dst, sport=port))
 
 
-def passes(router, port, side=V4, proto=TCP, dst=None):
-    first = router.original(side, proto, dport=port, dst=dst or side.listener)
+def passes(router, port, side=V4, proto=TCP, dst=None, src=None):
+    first = router.original(side, proto, dport=port, dst=dst or side.listener,
+                            src=src or side.client)
     expect_pass(router.send(first), first, "NO_RULE")
 
 
@@ -104,9 +106,9 @@ def test_every_boundary(router, rules, lengths):
 def test_any_port(router, rules):
     rules("%s:*:%s/tcp+udp" % (FREE, V4.target), "except=22,8000-8010")
     for proto in TCP, UDP:
-        for port in 1, 21, 23, 7999, 8011, 32768, 65535:
+        for port in 1, 21, 23, 7999, 8011, 32767, 61000, 65535:
             goes(router, port, port, proto=proto, dst=FREE)
-        for port in 22, 8000, 8005, 8010:
+        for port in 22, 8000, 8005, 8010, 32768, 45000, 60999:
             passes(router, port, proto=proto, dst=FREE)
         passes(router, 8079, proto=proto)  # another address
 
@@ -139,6 +141,53 @@ def test_bound_then_single_then_range_then_any(router, rules):
     router.xdnat("rule", "disable", bound)
     goes(router, 7000, 1, dst=FREE)
     goes(router, 6000, 5, OTHER, dst=FREE)
+
+
+@SIDES
+@pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
+def test_source_that_a_rule_refuses_falls_to_the_next(router, rules, side, proto):
+    """Section 4: as if the rule were not there, down through all of the precedence and at
+    last to the host; a rule that is disabled is not there either."""
+    here, there = bracketed(side.listener), bracketed(side.target)
+    sources = [("2001:db8:9::%d" if side is V6 else "192.0.2.%d") % (n + 1) for n in range(7)]
+    forms = ["%s:6000" % here, "%s:5990-6010" % here, "%s:*" % here, "6000", "5990-6010", "*"]
+    names = []
+    for n in reversed(range(6)):  # the order of adding says nothing
+        names[:0] = [rules("%s:%s:%d/%s" % (forms[n], there, n + 1,
+                                            "udp" if proto == UDP else "tcp"),
+                           "deny=" + ",".join(sources[n + 1:]))]
+
+    def lead(to, port=6000):
+        for source, target_port in zip(sources, to):
+            if target_port:
+                goes(router, port, target_port, side=side, proto=proto, src=source)
+            else:
+                passes(router, port, side, proto, src=source)
+
+    lead([1, 2, 3, 4, 5, 6, None])
+    lead([2, 2, 3, 5, 5, 6, None], 6001)
+    lead([3, 3, 3, 6, 6, 6, None], 7000)
+    router.xdnat("flow", "flush", "--yes")
+    router.xdnat("rule", "disable", names[1])
+    lead([1, 3, 3, 4, 5, 6, None])
+    router.xdnat("flow", "flush", "--yes")
+    router.xdnat("rule", "enable", names[1])
+    for name in names[2:5]:
+        router.xdnat("rule", "del", name)
+    lead([1, 2, 6, 6, 6, 6, None])
+
+
+def test_source_that_a_rule_refuses_is_not_led_past_one_that_takes_it(router, rules):
+    """Behind a rule for everybody nobody else is asked; what a rule excepts is the next
+    one's there, too."""
+    rules("%s:6000:%s:1" % (FREE, V4.target), "allow=192.0.2.1")
+    rules("%s:5990-6010:%s:2" % (FREE, V4.target), "except=6001")
+    rules("6000-6001:%s:3" % V4.target, "allow=192.0.2.1")
+    rules("*:%s:4" % V4.target, "except=6002", "deny=192.0.2.3")
+    for source, port, to in (("192.0.2.1", 6000, 1), ("192.0.2.2", 6000, 2),
+                             ("192.0.2.1", 6001, 3), ("192.0.2.2", 6001, 4)):
+        goes(router, port, to, dst=FREE, src=source)
+    passes(router, 6001, dst=FREE, src="192.0.2.3")
 
 
 def test_flows_outlive_their_range(router, rules):
