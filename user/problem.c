@@ -125,7 +125,7 @@ static void judge_neighbour(const struct netlink_hop *hop, const char *interface
 	if (netlink_neighbour_state(hop, &state) || state != NETLINK_NEIGHBOUR_NONE)
 		return;
 	add(problems, "no_neighbour",
-	    "%s does not answer (%s) on %s; packets to it are dropped (no_neighbour) until it does",
+	    "%s does not answer (%s) on %s; packets to it are lost until it does (no_neighbour)",
 	    addr_format(&hop->next, false, next), addr_is_v4(&hop->next) ? "ARP" : "ND", interface);
 }
 

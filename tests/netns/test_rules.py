@@ -79,7 +79,7 @@ def test_target_that_comes_later(network, native, service):
     dialled = threading.Thread(target=lambda: socks.append(
         talk.dial(network.client, ROUTER, 8080, 60)), daemon=True)
     dialled.start()
-    w.wait(lambda: "no_neighbour" in native("stats").stdout, "its first tries are lost")
+    w.wait(lambda: "to_tc_neighbour" in native("stats").stdout, "its first tries are lost")
     network.server.ip("addr", "add", late + "/24", "dev", "eth0")
     try:
         service(network.server, talk.accepting(talk.echo), 80, late)
