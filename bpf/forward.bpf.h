@@ -225,7 +225,7 @@ static __always_inline enum xdnat_reason forward_remake(const struct stored *sto
 	making->now = life_now();
 	making->hop.ifindex = stored->half->out_ifindex;
 	making->reply_hop = (struct hop){.way = WAY_NEIGHBOUR};
-	return flow_make_reply(making);
+	return flow_make_reply();
 }
 
 /* Originals may come in anywhere we are loaded; replies only where the originals
@@ -343,7 +343,7 @@ static __always_inline enum xdnat_reason forward_decide(void *ctx, struct making
 	}
 	reason = forward_new(ctx, making);
 	if (!reason)
-		reason = flow_make(making);
+		reason = flow_make();
 	if (reason)
 		return reason;
 	if (!flow_find(&making->original, &stored))

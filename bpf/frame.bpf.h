@@ -73,9 +73,11 @@ __noinline int frame_rewrite(struct xdp_md *ctx, const struct making *making)
 	return 0;
 }
 
-/* forward_decide(). */
-__noinline enum xdnat_reason frame_decide(struct xdp_md *ctx, struct making *making)
+/* forward_decide(), of what frame_note() took down. */
+__noinline enum xdnat_reason frame_decide(struct xdp_md *ctx)
 {
+	struct making *making = scratch_get(); /* as flow_make_reply() does */
+
 	return making ? forward_decide(ctx, making) : XDNAT_DROP_BUSY;
 }
 
@@ -95,7 +97,7 @@ static __noinline enum xdnat_reason frame_slow(struct xdp_md *ctx, __u32 *out_if
 		return reason;
 	if (reason)
 		return forward_refuse(making, reason);
-	reason = frame_decide(ctx, making);
+	reason = frame_decide(ctx);
 	if (reason)
 		return reason;
 	*out_ifindex = making->to.out_ifindex;

@@ -133,9 +133,11 @@ static __noinline enum xdnat_reason claim_judge(struct making *making)
 }
 
 /* Puts the reply half in its place, which says who has the tuple. A global function,
- * verified once and not anew for every way to it; making is never NULL. */
-__noinline enum xdnat_reason flow_make_reply(struct making *making)
+ * verified once and not anew for every way to it. It finds struct making by itself:
+ * Linux 6.1 does not take an argument of a global function for a map's key or value. */
+__noinline enum xdnat_reason flow_make_reply(void)
 {
+	struct making *making = scratch_get();
 	int err;
 
 	if (!making)
@@ -179,7 +181,7 @@ static long claim_next_port(__u32 tried, struct making **context)
 		return 0;
 	making->leaving.ports.sport = entry->port;
 	making->reply.ports.dport = entry->port;
-	making->claimed = flow_make_reply(making);
+	making->claimed = flow_make_reply();
 	return making->claimed != XDNAT_DROP_TUPLE_TAKEN;
 }
 
@@ -202,9 +204,9 @@ static __always_inline enum xdnat_reason flow_claim(struct making *making)
 
 	making->claimed = XDNAT_DROP_TUPLE_TAKEN;
 	if (making_keeps_port(making)) {
-		making->claimed = flow_make_reply(making);
+		making->claimed = flow_make_reply();
 		if (making->claimed == XDNAT_DROP_TUPLE_TAKEN && making_takes_over(making))
-			making->claimed = flow_make_reply(making);
+			making->claimed = flow_make_reply();
 	}
 	if (making->claimed != XDNAT_DROP_TUPLE_TAKEN)
 		return making->claimed;
@@ -255,8 +257,9 @@ static __noinline enum xdnat_reason making_yields(struct making *making, int err
 
 /* Makes both halves or neither, the reply half first. One that is there already
  * and is this flow's own is as good. Global as flow_make_reply() is. */
-__noinline enum xdnat_reason flow_make(struct making *making)
+__noinline enum xdnat_reason flow_make(void)
 {
+	struct making *making = scratch_get();
 	enum xdnat_reason reason;
 	struct xdnat_rule *rule;
 	int err;

@@ -296,9 +296,11 @@ static __always_inline struct making *skb_making(const struct __sk_buff *skb, __
 	return making;
 }
 
-/* forward_decide(). */
-__noinline enum xdnat_reason skb_decide(struct __sk_buff *skb, struct making *making)
+/* forward_decide(), of what skb_note() took down. */
+__noinline enum xdnat_reason skb_decide(struct __sk_buff *skb)
 {
+	struct making *making = scratch_get(); /* as flow_make_reply() does */
+
 	return making ? forward_decide(skb, making) : XDNAT_DROP_BUSY;
 }
 
@@ -317,7 +319,7 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 		return reason;
 	if (reason)
 		return forward_refuse(making, reason);
-	reason = skb_decide(skb, making);
+	reason = skb_decide(skb);
 	if (reason)
 		return reason;
 	if (making->hop.ifindex == LOCAL_IFINDEX) {
@@ -330,9 +332,11 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 	return XDNAT_FORWARDED;
 }
 
-/* forward_reply_out(). */
-__noinline enum xdnat_reason skb_reply_out(struct __sk_buff *skb, struct making *making)
+/* forward_reply_out(), as well. */
+__noinline enum xdnat_reason skb_reply_out(struct __sk_buff *skb)
 {
+	struct making *making = scratch_get();
+
 	return making ? forward_reply_out(skb, making) : XDNAT_DROP_BUSY;
 }
 
@@ -352,7 +356,7 @@ static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
 	if (!making->traits.has_ports)
 		return reason < XDNAT_FIRST_HAND_ON ? reason : XDNAT_PASS_MALFORMED;
 	if (!reason)
-		reason = skb_reply_out(skb, making);
+		reason = skb_reply_out(skb);
 	if (!reason)
 		skb_rewrite(skb, making, l2_bytes, 0);
 	else if (leak_is_to_stop(&making->original, making->in_ifindex))
