@@ -45,7 +45,7 @@ XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_report cmd_unload
 	cmd_status cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter flow_print \
 	problem problem_listener rule_change rule_edit rule_lines rule_record rule_set
 XDNATD := daemon follow daemon_main
-UNIT := addr csum listener opt range reason source spec
+UNIT := addr csum listener opt port range reason source spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)
 
 all: $(B)/xdnat $(B)/xdnatd

@@ -8,7 +8,6 @@ import struct
 import in_mode
 import pytest
 import talk
-import world as w
 from network import CLIENT, CLIENT6, ROUTER, ROUTER6, SERVER, SERVER6
 from talks import rule
 from test_shared import needs_dispatcher
