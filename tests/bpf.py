@@ -77,7 +77,16 @@ def test_run_ns(program, frame, ifindex, repeat):
     return _run_xdp(program, frame, ifindex, 0, repeat)[2]
 
 
-test_run.__test__ = test_run_ns.__test__ = False
+def test_run_skb(program, frame, ifindex):
+    """One run of a tc program at an interface: its verdict."""
+    data = ctypes.create_string_buffer(frame, len(frame))
+    context = ctypes.create_string_buffer(bytes(40) + struct.pack("I", ifindex), 44)
+    attr = struct.pack("IIIIQQIIIIQQII", program, 0, len(frame), 0, pointer(data), 0, 1, 0, 44, 0,
+                       pointer(context), 0, 0, 0)
+    return struct.unpack_from("I", bpf(TEST_RUN, attr)[1], 4)[0]
+
+
+test_run_skb.__test__ = test_run.__test__ = test_run_ns.__test__ = False
 
 
 def possible_cpus():

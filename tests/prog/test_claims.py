@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Source ports claimed by two processors at the same time (T079): no tuple is given out
 twice, no flow is left with one half. Judged by walking the table."""
+import itertools
 import os
 
 import bpf
@@ -10,8 +11,11 @@ from packets import SYN, TCP, UDP, address
 from router import V4, V6, Router
 
 TARGETS = 4                     # their ports, 81 and on: a range each
-FLOWS = 100000 if w.LONG else 10000
+MASQUERADED, PRESERVED = 9100, 9200
+FLOWS = 100000 if w.LONG else 4000
 SIDES = pytest.mark.parametrize("side", [V4, V6], ids=["v4", "v6"])
+# What runs: in native and generic mode, in tc and auto.
+HOOKS = pytest.mark.parametrize("hook", ["xdp", "ingress"])
 
 
 @pytest.fixture(scope="module")
@@ -21,29 +25,46 @@ def router():
         made.__init__("k", flows=131072)
         for side, form in (V4, "%s:%d:%s:%d"), (V6, "[%s]:%d:[%s]:%d"):
             for n in range(TARGETS):
-                rule = form % (side.listener, 9100 + n, side.target, 81 + n)
-                for proto in "/tcp", "/udp":
-                    made.xdnat("rule", "add", rule + proto, "mode=masquerade")
+                rule = form % (side.listener, MASQUERADED + n, side.target, 81 + n)
+                made.xdnat("rule", "add", rule + "/tcp+udp", "mode=masquerade")
+            for n in range(2):
+                rule = form % (side.listener, PRESERVED + n, side.target, 80)
+                made.xdnat("rule", "add", rule + "/tcp+udp")
         yield made
     finally:
         if hasattr(made, "xdnat"):
             made.remove()
 
 
-def frames(router, side, count):
-    """First packets of count flows: few source ports, many clients."""
-    for n in range(count):
-        src = "2001:db8:7::%x:%x" % (n >> 16, n & 0xffff) if side is V6 else (
-            "198.%d.%d.%d" % (18 + (n >> 16), n >> 8 & 255, n & 255))
-        if src.endswith(".0") or src.endswith(".255"):
-            continue
+def sources(side):
+    """Clients' addresses, without end."""
+    for n in itertools.count():
+        if side is V6:
+            yield "2001:db8:7::%x:%x" % (n >> 16, n & 0xffff)
+        elif 0 < n & 255 < 255:
+            yield "198.%d.%d.%d" % (18 + (n >> 16), n >> 8 & 255, n & 255)
+
+
+def masqueraded(router, side):
+    """First packets of many clients with few source ports."""
+    for n, src in enumerate(itertools.islice(sources(side), FLOWS)):
         yield router.original(side, TCP if n % 3 else UDP, src=src, sport=2000 + n % 7,
-                              dport=9100 + n % TARGETS, flags=SYN).build()
+                              dport=MASQUERADED + n % TARGETS, flags=SYN).build()
 
 
-def pinned_sender(router, processor, sent):
+def colliding(router, side):
+    """Two of each client with one port, by two listeners to one target."""
+    for n, src in enumerate(itertools.islice(sources(side), FLOWS // 2)):
+        first = router.original(side, TCP if n % 3 else UDP, src=src, sport=2000 + n % 7,
+                                dport=PRESERVED, flags=SYN)
+        yield first.build()
+        yield first.with_(dport=PRESERVED + 1).build()
+
+
+def pinned_sender(router, hook, processor, sent):
     """A child that sends them all from one processor; returns its pid."""
-    program, ifindex = router.pinned("xdnat_xdp"), router.ifindex["wan"]
+    program = router.pinned("xdnat_" + hook)
+    send = bpf.test_run if hook == "xdp" else bpf.test_run_skb
     pid = os.fork()
     if pid:
         return pid
@@ -51,7 +72,7 @@ def pinned_sender(router, processor, sent):
     try:
         os.sched_setaffinity(0, {processor})
         for frame in sent:
-            bpf.test_run(program, frame, ifindex)
+            send(program, frame, router.ifindex["wan"])
         status = 0
     finally:
         os._exit(status)
@@ -77,26 +98,36 @@ def reversed_tuple(data, addr):
         data[addr + 4:]
 
 
-@SIDES
-def test_two_processors_claim(router, side):
-    """Each sends half of the flows alone and the same ones as the other besides."""
-    sent = list(frames(router, side, FLOWS))
-    third = len(sent) // 3
-    processors = sorted(os.sched_getaffinity(0))
-    with router.near.entered():
-        senders = [pinned_sender(router, processors[0], sent[:2 * third]),
-                   pinned_sender(router, processors[-1], sent[third:])]
-    assert [os.waitpid(pid, 0)[1] for pid in senders] == [0, 0]
-    table = halves(router, side)
+def expect_whole(table, side, count):
+    """So many flows of two halves, each the other's."""
     addr = 32 if side is V6 else 8
     originals = {key for key, (_, direction) in table.items() if direction == 0}
-    assert len(originals) == len(sent) and len(table) == 2 * len(sent)
-    ports = set()
+    assert len(originals) == count and len(table) == 2 * count
+    replies = set()
     for key in originals:
         reply = reversed_tuple(table[key][0], addr)
         assert reply in table, "a flow without its reply half"
         assert reversed_tuple(table[reply][0], addr) == key, "two flows of one tuple"
-        ports.add(reply)
-    assert len(ports) == len(originals)
-    assert address(side.target) in next(iter(ports))
-    router.xdnat("flow", "flush", "--yes", timeout=300)
+        replies.add(reply)
+    assert len(replies) == count
+    assert address(side.target) in next(iter(replies))
+
+
+@pytest.mark.parametrize("kind", [masqueraded, colliding])
+@SIDES
+@HOOKS
+def test_two_processors_claim(router, hook, side, kind):
+    """T079: both send the same third of the flows at the same time, then each another
+    third; also flows that collide (T074)."""
+    sent = list(kind(router, side))
+    third = len(sent) // 3
+    same, one, other = sent[:third], sent[third:2 * third], sent[2 * third:]
+    processors = sorted(os.sched_getaffinity(0))
+    with router.near.entered():
+        senders = [pinned_sender(router, hook, processors[0], same + one),
+                   pinned_sender(router, hook, processors[-1], same + other)]
+    assert [os.waitpid(pid, 0)[1] for pid in senders] == [0, 0]
+    try:
+        expect_whole(halves(router, side), side, len(sent))
+    finally:
+        router.xdnat("flow", "flush", "--yes", timeout=300)
