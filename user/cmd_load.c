@@ -9,6 +9,7 @@
 
 #include "attach.h"
 #include "cmd.h"
+#include "cmd_load_options.h"
 #include "cmd_load_report.h"
 #include "confirm.h"
 #include "fail.h"
@@ -22,61 +23,8 @@
 #include "preflight.h"
 #include "program.h"
 #include "snat.h"
-#include "snat_port.h"
 #include "target_side.h"
 #include "upgrade.h"
-
-#define FLOWS_MAX   16777216
-#define CONFIRM_MAX 86400
-
-static struct {
-	const char *mode;
-	const char *snat_ports;
-	uint64_t flows;
-	uint64_t confirm_sec;
-	bool shared;
-	bool no_daemon;
-} options;
-
-const struct opt cmd_load_options[] = {
-	{.name = "mode",
-	 .type = OPT_CHOICE,
-	 .value = "auto|native|generic|tc",
-	 .text = &options.mode,
-	 .help = "auto (default): native where the driver has it and packets come whole, else tc; "
-		 "native: XDP in the driver; generic: XDP after it, slower; tc: filters only, "
-		 "any device"},
-	{.name = "flows",
-	 .type = OPT_NUMBER,
-	 .value = "N",
-	 .number = &options.flows,
-	 .low = 64,
-	 .high = FLOWS_MAX,
-	 .help = "room for N flows of IPv4 and N of IPv6 (default 262144, less below 2 GiB of "
-		 "RAM)"},
-	{.name = "confirm",
-	 .type = OPT_NUMBER,
-	 .value = "SECONDS",
-	 .number = &options.confirm_sec,
-	 .low = 1,
-	 .high = CONFIRM_MAX,
-	 .help = "undo this load unless 'xdnat confirm' comes within SECONDS"},
-	{.name = "no-daemon",
-	 .type = OPT_FLAG,
-	 .flag = &options.no_daemon,
-	 .help = "do not start xdnatd: addresses, neighbours and expiry are then not looked after"},
-	{.name = "shared",
-	 .type = OPT_FLAG,
-	 .flag = &options.shared,
-	 .help = "beside other XDP programs, in libxdp's dispatcher"},
-	{.name = "snat-ports",
-	 .type = OPT_TEXT,
-	 .value = "A-B",
-	 .text = &options.snat_ports,
-	 .help = "masquerade from these ports (default 1024-65535 without those that this host "
-		 "uses itself)"},
-	{},
-};
 
 /* One call of load. */
 struct loading {
@@ -91,19 +39,6 @@ struct loading {
 	bool is_watched; /* this call started what undoes it */
 	bool is_for_all; /* no interface was named */
 };
-
-static int check_options(struct loading *loading)
-{
-	if (geteuid())
-		return fail(-EPERM, "load needs root (CAP_BPF and CAP_NET_ADMIN)");
-	if (options.shared && options.mode && !strcmp(options.mode, "tc"))
-		return fail(-EUSAGE,
-			    "--shared is about XDP programs, and --mode tc has none; leave "
-			    "one of them away");
-	if (options.shared && loading->is_for_all)
-		return fail(-EUSAGE, "--shared is for interfaces that are loaded now; name them");
-	return options.snat_ports ? snat_range_parse(options.snat_ports, &loading->snat_ports) : 0;
-}
 
 /* The named interfaces, each once; all that are loaded if none is named. */
 static int find_links(struct loading *loading, const char *const *words, size_t count)
@@ -136,7 +71,7 @@ static int check_kept(const struct loading *loading)
 
 	if (!err)
 		err = store_config(loading->store, &config);
-	if (!err && options.flows && options.flows != config.flows)
+	if (!err && cmd_load_wish.flows && cmd_load_wish.flows != config.flows)
 		return fail(-EEXIST,
 			    "this instance has room for %u flows and keeps it while it is loaded; "
 			    "leave --flows away, or type: xdnat unload --all",
@@ -152,8 +87,9 @@ static int open_instance(struct loading *loading)
 		if (!loading->count)
 			return instance_fail_not_loaded(loading->instance);
 		confirm_cancel(loading->instance); /* of one whose pins were removed by hand */
-		err = program_create(loading->instance,
-				     options.flows ? options.flows : memory_default_flows());
+		err = program_create(loading->instance, cmd_load_wish.flows
+								? cmd_load_wish.flows
+								: memory_default_flows());
 		if (err)
 			return err;
 		loading->is_new = true;
@@ -168,7 +104,7 @@ static int set_snat_ports(const struct loading *loading)
 	const struct snat_range *range = &loading->snat_ports;
 	int err;
 
-	if (!options.snat_ports)
+	if (!cmd_load_wish.snat_ports)
 		return 0;
 	err = snat_range_check(range);
 	return err ? err
@@ -178,7 +114,7 @@ static int set_snat_ports(const struct loading *loading)
 /* 0 if auto is, or nothing. */
 static uint8_t asked_mode(void)
 {
-	return options.mode ? mode_of_name(options.mode) : 0;
+	return cmd_load_wish.mode ? mode_of_name(cmd_load_wish.mode) : 0;
 }
 
 /* 1: already there as the options say, 0: not there, or as a target's side only. */
@@ -192,7 +128,8 @@ static int is_loaded_so(struct loading *loading, const struct netlink_link *link
 	    !attach_is_attached(loading->instance, &row))
 		return 0;
 	shared = row.interface.flags & XDNAT_SHARED;
-	if ((asked_mode() && row.interface.mode != asked_mode()) || (options.shared && !shared))
+	if ((asked_mode() && row.interface.mode != asked_mode()) ||
+	    (cmd_load_wish.shared && !shared))
 		return fail(-EEXIST, "%s is loaded in %s mode, %s; type first: xdnat unload %s",
 			    link->name, mode_name(row.interface.mode),
 			    shared ? "shared" : "not shared", link->name);
@@ -220,10 +157,10 @@ static int drop_loaded(struct loading *loading)
 static struct interface_wish make_wish(const struct loading *loading,
 				       const struct netlink_link *link)
 {
-	struct interface_wish wish = {.mode = asked_mode(), .shared = options.shared};
+	struct interface_wish wish = {.mode = asked_mode(), .shared = cmd_load_wish.shared};
 	struct store_interface row;
 
-	if (!options.mode && !interface_find(loading->store, link->ifindex, &row) &&
+	if (!cmd_load_wish.mode && !interface_find(loading->store, link->ifindex, &row) &&
 	    !(row.interface.flags & (XDNAT_TARGET_SIDE | XDNAT_AUTO)))
 		wish.mode = row.interface.mode;
 	return wish;
@@ -308,8 +245,8 @@ static int report(const struct cmd_context *context, const struct loading *loadi
 	const struct cmd_load_done done = {
 		.changes = loading->changes,
 		.daemon = instance_daemon(loading->instance),
-		.confirm_sec = loading->is_watched ? options.confirm_sec : 0,
-		.says_daemon = !loading->count && !options.no_daemon,
+		.confirm_sec = loading->is_watched ? cmd_load_wish.confirm_sec : 0,
+		.says_daemon = !loading->count && !cmd_load_wish.no_daemon,
 	};
 	int err = cmd_load_report(context, &done);
 
@@ -319,7 +256,7 @@ static int report(const struct cmd_context *context, const struct loading *loadi
 		if (!interface_find(loading->store, loading->links[i].ifindex, &row))
 			preflight_warn(&loading->links[i], row.interface.mode);
 	}
-	if (options.confirm_sec && !loading->is_watched)
+	if (cmd_load_wish.confirm_sec && !loading->is_watched)
 		log_info("no interface was newly loaded, so nothing is pending: --confirm does "
 			 "not undo an upgrade");
 	return err;
@@ -330,12 +267,12 @@ static int watch(struct loading *loading)
 {
 	int err;
 
-	if (!options.confirm_sec)
+	if (!cmd_load_wish.confirm_sec)
 		return 0;
 	if (!loading->count)
 		return confirm_need_none(loading->instance);
-	err = confirm_start(loading->instance, options.confirm_sec, loading->is_new, loading->links,
-			    loading->count);
+	err = confirm_start(loading->instance, cmd_load_wish.confirm_sec, loading->is_new,
+			    loading->links, loading->count);
 	loading->is_watched = !err;
 	return err;
 }
@@ -363,7 +300,7 @@ static int load(struct loading *loading)
 	if (!err &&
 	    (nexthop_sync(loading->store) || target_side_sync(loading->instance, loading->store)))
 		log_warning("%s", fail_text()); /* the daemon tries again */
-	if (!err && !options.no_daemon)
+	if (!err && !cmd_load_wish.no_daemon)
 		err = instance_start_daemon(loading->instance);
 	if (!err && loading->is_for_all)
 		err = interface_reattach(loading->instance, loading->store, note_again, loading);
@@ -383,7 +320,7 @@ int cmd_load(struct cmd_context *context, const char *const *words, size_t count
 	};
 	int lock = -1, err;
 
-	err = check_options(&loading);
+	err = cmd_load_check(loading.is_for_all, &loading.snat_ports);
 	if (!err)
 		err = find_links(&loading, words, count);
 	if (!err)

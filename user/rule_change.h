@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * From the rules that hold and those that are wanted to a change of them, and the
- * change put in force whole or not at all.
+ * A change of the rules, as rule_plan() makes it, put in force whole or not at all.
  */
 #ifndef XDNAT_RULE_CHANGE_H
 #define XDNAT_RULE_CHANGE_H
 
 #include "rule_set.h"
 
-/* A rule that is asked for. */
-struct rule_wanted {
-	struct spec spec;
-	unsigned int line; /* of a file; 0: of the command line */
-};
-
+/* {} before it is planned; free it also after an error. */
 struct rule_change {
 	struct store_rule *removed;
 	size_t removed_count;
@@ -27,11 +21,6 @@ struct rule_change {
 	size_t unchanged;  /* wanted and already there */
 };
 
-/* gone: as set->rules, those that are to go unless they are wanted. change is {}
- * before; free it also after an error. -EEXIST with fail() if
- * two rules would have one listener or one name, -ENOSPC if they are too many. */
-int rule_change_plan(const struct rule_set *set, const bool *gone, const struct rule_wanted *wanted,
-		     size_t count, struct rule_change *change);
 /* Reads the prefixes of the added rules, files among them. 0, or -EINVAL with fail(). */
 int rule_change_read_sources(struct rule_change *change);
 void rule_change_free(struct rule_change *change);

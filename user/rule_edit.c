@@ -231,7 +231,7 @@ int rule_edit_apply(struct rule_edit *edit, const struct rule_wanted *wanted, si
 	int err;
 
 	progress_begin("changing the rules");
-	err = rule_change_plan(&edit->set, edit->gone, wanted, count, &edit->change);
+	err = rule_plan(&edit->set, edit->gone, wanted, count, &edit->change);
 	if (!err)
 		err = rule_change_read_sources(&edit->change);
 	if (!err)

@@ -5,7 +5,7 @@
 #ifndef XDNAT_RULE_EDIT_H
 #define XDNAT_RULE_EDIT_H
 
-#include "rule_change.h"
+#include "rule_plan.h"
 
 struct rule_edit {
 	const struct instance *instance;

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-#include "rule_change.h"
+#include "rule_plan.h"
 
 /* Reads to the end; *wanted is malloc'd, also after an error. -EINVAL with fail() and
  * the line's number: the first that is no rule. */
