@@ -329,7 +329,8 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 		skb_rewrite(skb, making, l2_bytes, 1);
 		*verdict = skb_send(skb, making, l2_bytes);
 	}
-	return XDNAT_FORWARDED;
+	/* Its interface was unloaded since the decision, or there is no memory. */
+	return *verdict == TC_ACT_SHOT ? XDNAT_DROP_NOT_LOADED : XDNAT_FORWARDED;
 }
 
 /* forward_reply_out(), as well. */
