@@ -141,11 +141,12 @@ DAMAGES = {
                        "IPv4 TCP: byte 22 "),
     "tc's checksum": ("skb.bpf.h", "headers->check, 0, ports,", "headers->check, 0, ports + 1,",
                       1, "IPv4 TCP: byte 50 "),
-    "tc egress": ("skb.bpf.h", "\tif (!reason)\n\t\tskb_rewrite(skb, &pkt, making, l2_bytes, 0);",
-                  "\tif (!reason)\n\t\tskb_rewrite(skb, &pkt, making, l2_bytes, 1);", 1,
+    "tc egress": ("skb.bpf.h", "\tif (!reason)\n\t\tskb_rewrite(skb, making, l2_bytes, 0);",
+                  "\tif (!reason)\n\t\tskb_rewrite(skb, making, l2_bytes, 1);", 1,
                   "IPv4 TCP: byte 22 "),
     "refused by the verifier": ("xdnat.bpf.c", "XDNAT_HOOK_XDP, reason, 1, frame_bytes",
-                                "XDNAT_HOOK_XDP, reason, 1, *(__u8 *)(long)ctx->data", 7,
+                                "XDNAT_HOOK_XDP, reason, 1, frame_bytes + *(__u8 *)(long)ctx->data",
+                                7,
                                 "the kernel does not take the program"),
 }
 
