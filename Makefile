@@ -98,8 +98,8 @@ gate-renew: all
 	$(Q)$(PYTHON) -B tests/gate/gate.py --renew
 
 # Program time and live frames beside their floors and nft; BENCH_ARGS=--quick for fewer rounds.
-LIVE := flows frame lane live network rounds
-BENCH := bench measure report rows_live rows_program world $(LIVE)
+LIVE := flows frame lane live network rounds router
+BENCH := bench measure report rows_live rows_program world world_rules $(LIVE)
 $(B)/bench.bpf.o $(B)/live.bpf.o: $(B)/%.bpf.o: tests/bench/%.bpf.c Makefile | $(B)/user
 	$(call say,CLANG,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<

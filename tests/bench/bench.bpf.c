@@ -251,11 +251,14 @@ static __always_inline int handle_in_set(struct xdp_md *ctx, __u32 set)
 {
 	__u32 zero = 0;
 	struct xdnat_config *config = bpf_map_lookup_elem(&xdnat_config, &zero);
+	int action;
 
 	if (!config || !restore4(ctx))
 		return XDP_ABORTED;
 	config->active_set = set;
-	return handle_frame(ctx);
+	action = handle_frame(ctx);
+	config->active_set = 0; /* the other programs' */
+	return action;
 }
 
 SEC("xdp")

@@ -28,7 +28,7 @@ struct bench_row {
 };
 _Static_assert(sizeof(struct bench_row) == 16, "bench_row");
 
-/* Live frames: flow i's client has i as the last byte of its address. */
+/* Live frames: flow i's have i as their last byte. */
 #define LIVE_FLOWS 64 /* a power of two, at most 256 */
 #define LIVE_CHUNK 2048
 

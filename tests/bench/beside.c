@@ -76,7 +76,7 @@ static int prepare(struct live_bpf *skeleton, struct runner *runners, const stru
 	return err;
 }
 
-static int run(struct live_bpf *skeleton, struct runner *runners)
+static int run(struct live_bpf *skeleton, struct runner *runners, const struct flows *flows)
 {
 	double start = now_sec(), shown = start, pause = isatty(STDOUT_FILENO) ? 0.3 : 1;
 	uint32_t bursts = 0, from = 0;
@@ -85,9 +85,13 @@ static int run(struct live_bpf *skeleton, struct runner *runners)
 
 	printf("  %6s  %14s  %14s\n", "second", "nft DNAT, M/s", "xdnat, M/s");
 	while (now_sec() - start < SECONDS && bursts < BURSTS_MAX) {
-		for (int i = 0; !err && i < KINDS; i++)
-			err = live_burst(skeleton, &runners[i].lane, runners[i].chunks,
-					 &runners[i].ns[bursts], &lost);
+		for (int i = 0; !err && i < KINDS; i++) {
+			struct live_burst burst = {.chunks = runners[i].chunks};
+
+			err = live_burst(skeleton, &runners[i].lane, flows, &burst);
+			runners[i].ns[bursts] = burst.ns;
+			lost += burst.lost;
+		}
 		if (err)
 			return err;
 		bursts++;
@@ -117,7 +121,7 @@ int main(void)
 		err = prepare(skeleton, runners, &flows);
 	if (!err) {
 		rounds_settle();
-		err = run(skeleton, runners);
+		err = run(skeleton, runners, &flows);
 	}
 	live_bpf__destroy(skeleton);
 	if (err)

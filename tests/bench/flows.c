@@ -13,6 +13,10 @@ static const uint8_t gateway_mac[6] = {2, 0, 0, 0, 1, 0xfe}, target_mac[6] = {2,
 static const uint8_t listener4[4] = {203, 0, 113, 1}, target4[4] = {10, 0, 0, 5};
 static const uint8_t listener6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
 static const uint8_t target6[16] = {0xfd, [15] = 5};
+static const uint8_t snat4[4] = {10, 0, 0, 1}, snat6[16] = {0xfd, [15] = 1};
+/* Behind the gateway, as clients are. */
+static const uint8_t far_target4[4] = {198, 51, 100, 9};
+static const uint8_t far_target6[16] = {0x20, 0x01, 0x0d, 0xb8, 0, 9, [15] = 9};
 
 static struct xdnat_addr addr_of(const uint8_t *bytes, bool is_v6)
 {
@@ -32,6 +36,38 @@ struct xdnat_addr flows_target(bool is_v6)
 	return addr_of(is_v6 ? target6 : target4, is_v6);
 }
 
+struct xdnat_addr flows_snat(bool is_v6)
+{
+	return addr_of(is_v6 ? snat6 : snat4, is_v6);
+}
+
+uint16_t flows_port_host(enum flows_rule rule)
+{
+	return rule == FLOWS_FOREIGN ? FOREIGN_PORT : FLOWS_PORT + rule;
+}
+
+static const uint8_t *listener_of(const struct flows *flows)
+{
+	return flows->is_v6 ? listener6 : listener4;
+}
+
+static const uint8_t *target_of(const struct flows *flows)
+{
+	if (flows->rule == FLOWS_RELAYED)
+		return flows->is_v6 ? far_target6 : far_target4;
+	return flows->is_v6 ? target6 : target4;
+}
+
+/* What the target sees instead of the client's address; NULL: that itself. */
+static const uint8_t *source_of(const struct flows *flows)
+{
+	if (flows->rule == FLOWS_RELAYED)
+		return listener_of(flows);
+	if (flows->rule == FLOWS_MASQUERADED)
+		return flows->is_v6 ? snat6 : snat4;
+	return NULL;
+}
+
 /* Client i: 198.18.0.0/15 or 2001:db8:7::/64, with a port of its own. */
 static void client_of(bool is_v6, uint32_t i, uint8_t *address, uint16_t *port_host)
 {
@@ -45,34 +81,56 @@ static void client_of(bool is_v6, uint32_t i, uint8_t *address, uint16_t *port_h
 	*port_host = 1024 + i * 40503 % 60000;
 }
 
+struct xdnat_addr flows_client(bool is_v6, uint32_t i)
+{
+	uint8_t address[16] = {};
+	uint16_t port_host;
+
+	client_of(is_v6, i, address, &port_host);
+	return addr_of(address, is_v6);
+}
+
 static void set_macs(struct frame *frame, const uint8_t *dst, const uint8_t *src)
 {
 	memcpy(frame->eth_dst, dst, 6);
 	memcpy(frame->eth_src, src, 6);
 }
 
+static void address_set(uint8_t *address, const uint8_t *from, bool is_v6)
+{
+	memcpy(address, from, is_v6 ? 16 : 4);
+}
+
+static void arrive_at_target_side(const struct flows *flows, uint32_t i, struct frame *frame)
+{
+	if (flows->rule == FLOWS_RELAYED)
+		set_macs(frame, flows_wan_mac, gateway_mac);
+	else
+		set_macs(frame, flows_lan_mac, target_mac);
+	client_of(flows->is_v6, i, frame->dst, &frame->dport_host);
+	if (source_of(flows))
+		address_set(frame->dst, source_of(flows), flows->is_v6);
+	address_set(frame->src, target_of(flows), flows->is_v6);
+	frame->sport_host = FLOWS_TARGET_PORT;
+}
+
 void flows_arriving(const struct flows *flows, uint32_t i, uint8_t direction, uint8_t tcp_flags,
 		    struct frame *frame)
 {
-	uint32_t bytes = flows->is_v6 ? 16 : 4;
-
 	*frame = (struct frame){
 		.is_v6 = flows->is_v6,
 		.is_tcp = flows->is_tcp,
 		.tcp_flags = tcp_flags,
 		.ttl = TTL,
 	};
-	if (direction == XDNAT_ORIGINAL) {
-		set_macs(frame, flows_wan_mac, gateway_mac);
-		client_of(flows->is_v6, i, frame->src, &frame->sport_host);
-		memcpy(frame->dst, flows->is_v6 ? listener6 : listener4, bytes);
-		frame->dport_host = flows->is_foreign ? FOREIGN_PORT : FLOWS_PORT;
-	} else {
-		set_macs(frame, flows_lan_mac, target_mac);
-		client_of(flows->is_v6, i, frame->dst, &frame->dport_host);
-		memcpy(frame->src, flows->is_v6 ? target6 : target4, bytes);
-		frame->sport_host = FLOWS_TARGET_PORT;
+	if (direction == XDNAT_REPLY) {
+		arrive_at_target_side(flows, i, frame);
+		return;
 	}
+	set_macs(frame, flows_wan_mac, gateway_mac);
+	client_of(flows->is_v6, i, frame->src, &frame->sport_host);
+	address_set(frame->dst, listener_of(flows), flows->is_v6);
+	frame->dport_host = flows_port_host(flows->rule);
 }
 
 void flows_rerouted(const struct frame *arriving, struct frame *frame)
@@ -81,22 +139,26 @@ void flows_rerouted(const struct frame *arriving, struct frame *frame)
 	set_macs(frame, target_mac, flows_lan_mac);
 }
 
-void flows_leaving(const struct flows *flows, uint8_t direction, const struct frame *arriving,
-		   struct frame *frame)
+void flows_leaving(const struct flows *flows, uint32_t i, uint8_t direction,
+		   const struct frame *arriving, struct frame *frame)
 {
-	uint32_t bytes = flows->is_v6 ? 16 : 4;
+	uint16_t port_host;
 
 	*frame = *arriving;
-	if (flows->is_foreign)
+	if (flows->rule == FLOWS_FOREIGN)
 		return;
 	frame->ttl--;
-	if (direction == XDNAT_ORIGINAL) {
-		set_macs(frame, target_mac, flows_lan_mac);
-		memcpy(frame->dst, flows->is_v6 ? target6 : target4, bytes);
-		frame->dport_host = FLOWS_TARGET_PORT;
-	} else {
-		set_macs(frame, gateway_mac, flows_wan_mac);
-		memcpy(frame->src, flows->is_v6 ? listener6 : listener4, bytes);
-		frame->sport_host = FLOWS_PORT;
+	set_macs(frame, gateway_mac, flows_wan_mac);
+	if (direction == XDNAT_REPLY) {
+		address_set(frame->src, listener_of(flows), flows->is_v6);
+		client_of(flows->is_v6, i, frame->dst, &port_host);
+		frame->sport_host = flows_port_host(flows->rule);
+		return;
 	}
+	if (flows->rule != FLOWS_RELAYED)
+		set_macs(frame, target_mac, flows_lan_mac);
+	if (source_of(flows))
+		address_set(frame->src, source_of(flows), flows->is_v6);
+	address_set(frame->dst, target_of(flows), flows->is_v6);
+	frame->dport_host = FLOWS_TARGET_PORT;
 }

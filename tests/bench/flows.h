@@ -9,26 +9,40 @@
 #include "frame.h"
 #include "xdnat_abi.h"
 
-#define FLOWS_PORT	  8080
+#define FLOWS_PORT	  8080 /* of the first rule */
 #define FLOWS_TARGET_PORT 80
+
+/* Under which rule flows are; each listens on a port of its own. */
+enum flows_rule {
+	FLOWS_PRESERVED,
+	FLOWS_MASQUERADED,   /* the target sees the router, and the client's port */
+	FLOWS_RELAYED,	     /* the same; the target is where clients come from */
+	FLOWS_ONE_PREFIX,    /* preserved; clients are allowed by one prefix ... */
+	FLOWS_MANY_PREFIXES, /* ... or each by one of many */
+	FLOWS_FOREIGN,	     /* none; these have no reply */
+};
 
 /* What kind of flows: the i-th of each kind is another client's. */
 struct flows {
 	bool is_v6;
 	bool is_tcp;
-	bool is_foreign; /* to a port without a rule; has no reply */
-	uint32_t count;	 /* a power of two, at most BENCH_ROWS */
+	enum flows_rule rule;
+	uint32_t count; /* a power of two, at most BENCH_ROWS */
 };
 
 extern const uint8_t flows_wan_mac[6], flows_lan_mac[6];
 
 struct xdnat_addr flows_listener(bool is_v6);
 struct xdnat_addr flows_target(bool is_v6);
+struct xdnat_addr flows_client(bool is_v6, uint32_t i);
+/* Who the target of FLOWS_MASQUERADED sees. */
+struct xdnat_addr flows_snat(bool is_v6);
+uint16_t flows_port_host(enum flows_rule rule);
 /* The packet of flow i as it arrives, and as it must leave. */
 void flows_arriving(const struct flows *flows, uint32_t i, uint8_t direction, uint8_t tcp_flags,
 		    struct frame *frame);
-void flows_leaving(const struct flows *flows, uint8_t direction, const struct frame *arriving,
-		   struct frame *frame);
+void flows_leaving(const struct flows *flows, uint32_t i, uint8_t direction,
+		   const struct frame *arriving, struct frame *frame);
 /* As Floor-R leaves it: no more than on its way. */
 void flows_rerouted(const struct frame *arriving, struct frame *frame);
 

@@ -81,6 +81,7 @@ static void build_l4(const struct frame *frame, uint8_t *l4, uint32_t bytes)
 	}
 	for (uint32_t i = header_bytes; i < bytes; i++)
 		l4[i] = i;
+	l4[bytes - 1] = frame->mark;
 	sum = sum16(frame->src, address_bytes) + sum16(frame->dst, address_bytes);
 	sum = checksum(sum + proto_of(frame) + bytes + sum16(l4, bytes));
 	put16(check, !sum && !frame->is_tcp ? 0xffff : sum); /* RFC 768 */

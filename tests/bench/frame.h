@@ -23,6 +23,7 @@ struct frame {
 	uint16_t dport_host;
 	uint8_t ttl;
 	uint8_t tcp_flags;
+	uint8_t mark; /* the payload's last byte */
 	bool is_v6;
 	bool is_tcp;
 };

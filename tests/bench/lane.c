@@ -3,41 +3,25 @@
 
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 
-#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+#include "router.h"
 
-/* Native, as on a network card: `auto` takes the slower way on veth. It warns of the
- * cables' other ends, which network.c has set. */
-static const char *const xdnat_commands[] = {
-	"said=$($xdnat load wan lan --mode native --no-daemon 2>&1) || { echo \"$said\" >&2; "
-	"false; }",
-	"$xdnat rule add 203.0.113.1:8080:10.0.0.5:80/udp",
-	"$xdnat rule add 203.0.113.1:8080:10.0.0.5:80/tcp",
-	"$xdnat rule add '[2001:db8::1]:8080:[fd00::5]:80/udp'",
-	"$xdnat rule add '[2001:db8::1]:8080:[fd00::5]:80/tcp'",
-};
-
-/* Frames come into the stack where GRO is on. Every frame of a connection has the
- * same sequence number, which conntrack would object to. */
-static const char *const nft_commands[] = {
-	"ethtool -K wan gro on && ethtool -K lan gro on",
-	"nft add table inet bench",
-	"nft add chain inet bench before '{ type nat hook prerouting priority dstnat; }'",
-	"nft add rule inet bench before ip daddr 203.0.113.1 udp dport 8080 dnat ip to 10.0.0.5:80",
-	"nft add rule inet bench before ip daddr 203.0.113.1 tcp dport 8080 dnat ip to 10.0.0.5:80",
-	"nft add rule inet bench before ip6 daddr 2001:db8::1 udp dport 8080 "
-	"dnat ip6 to '[fd00::5]:80'",
-	"nft add rule inet bench before ip6 daddr 2001:db8::1 tcp dport 8080 "
-	"dnat ip6 to '[fd00::5]:80'",
-	"sysctl -qw net.netfilter.nf_conntrack_tcp_be_liberal=1",
-};
+/* Native, as on a network card: `auto` takes the slower way on veth. */
+#define LOAD_BOTH "wan lan --mode native"
+#define LOAD_ONE  "wan --mode native"
 
 const char *lane_name(enum lane_kind kind)
 {
-	static const char *const names[LANES] = {"drop", "Floor-R", "Floor-R again", "xdnat",
-						 "nft DNAT"};
+	static const char *const names[LANES] = {
+		[LANE_DROP] = "drop",
+		[LANE_FLOOR] = "Floor-R",
+		[LANE_FLOOR_AGAIN] = "Floor-R again",
+		[LANE_XDNAT] = "xdnat",
+		[LANE_MASQUERADE] = "xdnat, masquerade",
+		[LANE_NFT] = "nft DNAT",
+		[LANE_BACK] = "XDP_TX",
+		[LANE_RELAY] = "xdnat, one interface",
+	};
 
 	return names[kind];
 }
@@ -52,22 +36,36 @@ static int attach(const struct network *network, int space, const struct bpf_pro
 	return err;
 }
 
-static int route_by(const struct network *network, const char *const *commands, size_t count)
+/* Frames come into the stack where GRO is on. Every frame of a connection has the
+ * same sequence number, which conntrack would object to. */
+static int route_by_nft(const struct network *network)
 {
-	int err = 0;
+	int err = network_run(network, NETWORK_ROUTER,
+			      "ethtool -K wan gro on && ethtool -K lan gro on");
 
-	for (size_t i = 0; !err && i < count; i++)
-		err = network_run(network, NETWORK_ROUTER, commands[i]);
-	return err;
+	if (!err)
+		err = router_nft(network); /* brings conntrack */
+	return err ? err
+		   : network_run(network, NETWORK_ROUTER,
+				 "sysctl -qw net.netfilter.nf_conntrack_tcp_be_liberal=1");
 }
 
-static int route_by_xdnat(const struct network *network, const char *binary)
+/* Are clients and target at one interface of the router, wan? */
+static bool has_one_interface(enum lane_kind kind)
 {
-	char words[512];
+	return kind == LANE_BACK || kind == LANE_RELAY;
+}
 
-	snprintf(words, sizeof(words), "%s --quiet --instance bench", binary);
-	setenv("xdnat", words, 1);
-	return route_by(network, xdnat_commands, COUNT(xdnat_commands));
+static int attach_ends(const struct lane *lane, const struct live_bpf *skeleton)
+{
+	const struct network *network = &lane->network;
+	const struct bpf_program *client = has_one_interface(lane->kind)
+						   ? skeleton->progs.live_both
+						   : skeleton->progs.live_client;
+	int err = attach(network, NETWORK_CLIENT, client, network->client);
+
+	return err ? err
+		   : attach(network, NETWORK_SERVER, skeleton->progs.live_server, network->server);
 }
 
 int lane_make(struct lane *lane, enum lane_kind kind, const struct live_bpf *skeleton,
@@ -78,29 +76,51 @@ int lane_make(struct lane *lane, enum lane_kind kind, const struct live_bpf *ske
 
 	lane->kind = kind;
 	if (!err)
-		err = attach(network, NETWORK_CLIENT, skeleton->progs.live_client, network->client);
-	if (!err)
-		err = attach(network, NETWORK_SERVER, skeleton->progs.live_server, network->server);
+		err = attach_ends(lane, skeleton);
 	if (err)
 		return err;
 	switch (kind) {
 	case LANE_DROP:
 		return attach(network, NETWORK_ROUTER, skeleton->progs.live_server, network->wan);
+	case LANE_BACK:
+		return attach(network, NETWORK_ROUTER, skeleton->progs.live_back, network->wan);
 	case LANE_XDNAT:
-		return route_by_xdnat(network, xdnat);
+		return router_xdnat(network, xdnat, LOAD_BOTH, FLOWS_PRESERVED);
+	case LANE_MASQUERADE:
+		return router_xdnat(network, xdnat, LOAD_BOTH, FLOWS_MASQUERADED);
+	case LANE_RELAY:
+		return router_xdnat(network, xdnat, LOAD_ONE, FLOWS_RELAYED);
 	case LANE_NFT:
-		return route_by(network, nft_commands, COUNT(nft_commands));
+		return route_by_nft(network);
 	default:
 		return attach(network, NETWORK_ROUTER, skeleton->progs.live_floor, network->wan);
 	}
 }
 
-void lane_leaving(const struct lane *lane, const struct flows *flows, const struct frame *arriving,
-		  struct frame *frame)
+bool lane_translates(enum lane_kind kind)
+{
+	return kind == LANE_XDNAT || kind == LANE_MASQUERADE || kind == LANE_NFT ||
+	       kind == LANE_RELAY;
+}
+
+struct flows lane_flows(const struct lane *lane, const struct flows *flows)
+{
+	struct flows own = *flows;
+
+	own.rule = FLOWS_PRESERVED;
+	if (lane->kind == LANE_MASQUERADE)
+		own.rule = FLOWS_MASQUERADED;
+	if (lane->kind == LANE_RELAY)
+		own.rule = FLOWS_RELAYED;
+	return own;
+}
+
+void lane_leaving(const struct lane *lane, const struct flows *flows, uint32_t i,
+		  const struct frame *arriving, struct frame *frame)
 {
 	*frame = *arriving;
 	if (lane->kind == LANE_FLOOR || lane->kind == LANE_FLOOR_AGAIN)
 		flows_rerouted(arriving, frame);
-	else if (lane->kind != LANE_DROP)
-		flows_leaving(flows, XDNAT_ORIGINAL, arriving, frame);
+	else if (lane_translates(lane->kind))
+		flows_leaving(flows, i, XDNAT_ORIGINAL, arriving, frame);
 }

@@ -16,7 +16,10 @@ enum lane_kind {
 	LANE_FLOOR,
 	LANE_FLOOR_AGAIN,
 	LANE_XDNAT,
+	LANE_MASQUERADE,
 	LANE_NFT,
+	LANE_BACK, /* one interface: the router sends back what comes, as it came */
+	LANE_RELAY,
 	LANES,
 };
 
@@ -30,8 +33,12 @@ const char *lane_name(enum lane_kind kind);
  * the product's binary. 0 or -errno. */
 int lane_make(struct lane *lane, enum lane_kind kind, const struct live_bpf *skeleton,
 	      const char *xdnat);
+/* Does its router change addresses? Then it has flows, which want to be settled. */
+bool lane_translates(enum lane_kind kind);
+/* The same flows under the lane's rule. */
+struct flows lane_flows(const struct lane *lane, const struct flows *flows);
 /* What must arrive at the sink. */
-void lane_leaving(const struct lane *lane, const struct flows *flows, const struct frame *arriving,
-		  struct frame *frame);
+void lane_leaving(const struct lane *lane, const struct flows *flows, uint32_t i,
+		  const struct frame *arriving, struct frame *frame);
 
 #endif

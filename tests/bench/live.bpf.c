@@ -30,6 +30,7 @@ __u32 task;
 __u32 is_v6;
 __u32 client_ifindex;
 __u32 lan_ifindex;
+__be16 relay_port; /* live_both: answers come from it */
 
 /* Eight bytes at a time: left to itself, Clang copies a packet by bytes. */
 static __always_inline void words_copy(__u64 *to, const __u64 *from, __u32 bytes)
@@ -67,24 +68,22 @@ static __always_inline void frame_keep(const struct xdp_md *ctx, struct live_fra
 }
 
 /* Whose frame is it? False: nobody's, the kernel itself talks at times. */
-static __always_inline bool flow_of(const struct xdp_md *ctx, __u32 side, __u32 *flow)
+static __always_inline bool flow_of(const struct xdp_md *ctx, __u32 *flow)
 {
 	const void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	const struct ethhdr *eth = data;
 	const struct ipv6hdr *ip6 = (const void *)(eth + 1);
-	const struct iphdr *ip4 = (const void *)(eth + 1);
-	const __u8 *address;
 
-	if (data + sizeof(*eth) + sizeof(*ip6) > end)
-		return false;
 	if (is_v6) {
-		address = (const __u8 *)(side == LIVE_SERVER ? &ip6->saddr : &ip6->daddr);
-		*flow = address[15] % LIVE_FLOWS;
+		if (data + BENCH_FRAME6_BYTES > end)
+			return false;
+		*flow = *(const __u8 *)(data + BENCH_FRAME6_BYTES - 1) % LIVE_FLOWS;
 		return eth->h_proto == bpf_htons(ETH_P_IPV6) && ip6->nexthdr != IPPROTO_ICMPV6 &&
 		       ip6->nexthdr != IPPROTO_HOPOPTS;
 	}
-	address = (const __u8 *)(side == LIVE_SERVER ? &ip4->saddr : &ip4->daddr);
-	*flow = address[3] % LIVE_FLOWS;
+	if (data + BENCH_FRAME4_BYTES > end)
+		return false;
+	*flow = *(const __u8 *)(data + BENCH_FRAME4_BYTES - 1) % LIVE_FLOWS;
 	return eth->h_proto == bpf_htons(ETH_P_IP);
 }
 
@@ -93,7 +92,7 @@ static __always_inline bool arrive(const struct xdp_md *ctx, __u32 side)
 {
 	__u32 at, flow;
 
-	if (!flow_of(ctx, side, &flow))
+	if (!flow_of(ctx, &flow))
 		return false;
 	at = received[side]++;
 	if (at % LIVE_CHUNK == 0)
@@ -124,6 +123,32 @@ int live_client(struct xdp_md *ctx)
 {
 	arrive(ctx, LIVE_CLIENT);
 	return XDP_DROP;
+}
+
+static __always_inline __u32 side_of(const struct xdp_md *ctx)
+{
+	const void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	const __be16 *sport = data + sizeof(struct ethhdr) +
+			      (is_v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
+
+	if ((const void *)(sport + 1) > end)
+		return LIVE_CLIENT;
+	return *sport == relay_port ? LIVE_CLIENT : LIVE_SERVER;
+}
+
+/* Clients and target at one interface. */
+SEC("xdp")
+int live_both(struct xdp_md *ctx)
+{
+	return arrive(ctx, side_of(ctx)) ? bpf_redirect(ctx->ingress_ifindex, 0) : XDP_DROP;
+}
+
+/* What nobody who sends back where frames come from can do without. */
+SEC("xdp")
+int live_back(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return XDP_TX;
 }
 
 /* Floor-R: what nobody who redirects from one interface to another can do without. */

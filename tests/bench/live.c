@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 #include "live.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
@@ -65,6 +66,7 @@ static int send_frames(struct live_bpf *skeleton, const struct lane *lane, uint3
 	memset(bss->received, 0, sizeof(bss->received));
 	bss->client_ifindex = lane->network.client;
 	bss->lan_ifindex = lane->network.lan;
+	bss->relay_port = htons(flows_port_host(FLOWS_RELAYED));
 	return err ? err
 		   : bpf_prog_test_run_opts(bpf_program__fd(skeleton->progs.live_generate), &opts);
 }
@@ -92,8 +94,15 @@ static void fill_frames(struct live_frame *frames, const struct flows *flows, ui
 	memset(frames, 0, LIVE_FLOWS * sizeof(*frames));
 	for (uint32_t i = 0; i < LIVE_FLOWS; i++) {
 		flows_arriving(flows, i, direction, tcp_flags, &frame);
+		frame.mark = i;
 		frame_build(&frame, (uint8_t *)&frames[i]);
 	}
+}
+
+static void aim(struct live_bpf *skeleton, const struct flows *flows, uint8_t tcp_flags)
+{
+	fill_frames(skeleton->bss->frames, flows, XDNAT_ORIGINAL, tcp_flags);
+	skeleton->bss->is_v6 = flows->is_v6;
 }
 
 /* What was kept of each flow, is it what had to arrive? */
@@ -109,11 +118,12 @@ static int check_seen(const struct live_bpf *skeleton, const struct lane *lane,
 
 		if (side == LIVE_SERVER) {
 			flows_arriving(flows, i, XDNAT_ORIGINAL, tcp_flags, &frame);
-			lane_leaving(lane, flows, &frame, &frame);
+			lane_leaving(lane, flows, i, &frame, &frame);
 		} else {
 			flows_arriving(flows, i, XDNAT_REPLY, ANSWER_FLAGS, &frame);
-			flows_leaving(flows, XDNAT_REPLY, &frame, &frame);
+			flows_leaving(flows, i, XDNAT_REPLY, &frame, &frame);
 		}
+		frame.mark = i;
 		bytes = frame_build(&frame, want);
 		if (!memcmp(got, want, bytes))
 			continue;
@@ -132,10 +142,9 @@ static int exchange(struct live_bpf *skeleton, const struct lane *lane, const st
 	struct live_bpf__bss *bss = skeleton->bss;
 	int err;
 
-	fill_frames(bss->frames, flows, XDNAT_ORIGINAL, tcp_flags);
+	aim(skeleton, flows, tcp_flags);
 	fill_frames(bss->answers, flows, XDNAT_REPLY, ANSWER_FLAGS);
 	memset(bss->seen, 0, sizeof(bss->seen));
-	bss->is_v6 = flows->is_v6;
 	bss->task = task;
 	err = send_frames(skeleton, lane, LIVE_FLOWS);
 	if (err)
@@ -149,8 +158,8 @@ static int exchange(struct live_bpf *skeleton, const struct lane *lane, const st
 	return -EBADMSG;
 }
 
-int live_check(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
-	       uint64_t *checked)
+static int check(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
+		 uint64_t *checked)
 {
 	int err = exchange(skeleton, lane, flows, FRAME_TCP_ACK, LIVE_KEEP);
 
@@ -158,44 +167,55 @@ int live_check(struct live_bpf *skeleton, const struct lane *lane, const struct 
 	return err ? err : check_seen(skeleton, lane, flows, LIVE_SERVER, FRAME_TCP_ACK);
 }
 
+int live_check(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
+	       uint64_t *checked)
+{
+	struct flows own = lane_flows(lane, flows);
+
+	return check(skeleton, lane, &own, checked);
+}
+
 int live_settle(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
 		uint64_t *checked)
 {
+	struct flows own = lane_flows(lane, flows);
 	int err = 0;
 
-	if (lane->kind == LANE_XDNAT || lane->kind == LANE_NFT) {
-		err = exchange(skeleton, lane, flows, FRAME_TCP_SYN, LIVE_ANSWER);
+	if (lane_translates(lane->kind)) {
+		err = exchange(skeleton, lane, &own, FRAME_TCP_SYN, LIVE_ANSWER);
 		if (!err)
-			err = check_seen(skeleton, lane, flows, LIVE_SERVER, FRAME_TCP_SYN);
+			err = check_seen(skeleton, lane, &own, LIVE_SERVER, FRAME_TCP_SYN);
 		if (!err)
-			err = check_seen(skeleton, lane, flows, LIVE_CLIENT, FRAME_TCP_SYN);
+			err = check_seen(skeleton, lane, &own, LIVE_CLIENT, FRAME_TCP_SYN);
 		*checked += 2 * LIVE_FLOWS;
 	}
-	return err ? err : live_check(skeleton, lane, flows, checked);
+	return err ? err : check(skeleton, lane, &own, checked);
 }
 
-int live_burst(struct live_bpf *skeleton, const struct lane *lane, uint32_t chunks, double *ns,
-	       uint64_t *lost)
+int live_burst(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
+	       struct live_burst *burst)
 {
 	const volatile struct live_bpf__bss *bss = skeleton->bss;
+	struct flows own = lane_flows(lane, flows);
 	/* The first warms up, the last frame stamps. */
-	uint32_t count = (chunks + 1) * LIVE_CHUNK + 1, arrived;
+	uint32_t count = (burst->chunks + 1) * LIVE_CHUNK + 1, chunks = burst->chunks, arrived;
 	double spans[LIVE_CHUNKS_MAX];
 	int err;
 
+	aim(skeleton, &own, FRAME_TCP_ACK);
 	skeleton->bss->task = LIVE_COUNT;
 	err = send_frames(skeleton, lane, count);
 	if (err)
 		return err;
 	is_arrived(skeleton, LIVE_SERVER, count, SILENCE_MS);
 	arrived = bss->received[LIVE_SERVER];
-	*lost += arrived < count ? count - arrived : 0;
+	burst->lost = arrived < count ? count - arrived : 0;
 	if (arrived < 2 * LIVE_CHUNK + 1)
 		return -ENETDOWN;
 	if (chunks > (arrived - 1) / LIVE_CHUNK - 1)
 		chunks = (arrived - 1) / LIVE_CHUNK - 1;
 	for (uint32_t i = 0; i < chunks; i++)
 		spans[i] = bss->stamps_ns[i + 2] - bss->stamps_ns[i + 1];
-	*ns = rounds_median(spans, chunks) / LIVE_CHUNK;
+	burst->ns = rounds_median(spans, chunks) / LIVE_CHUNK;
 	return 0;
 }

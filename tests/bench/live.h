@@ -10,7 +10,13 @@
 
 #define LIVE_CHUNKS_MAX (BENCH_STAMPS - 2)
 
-/* 0 or -errno. */
+struct live_burst {
+	uint32_t chunks; /* at most LIVE_CHUNKS_MAX */
+	double ns;
+	uint64_t lost;
+};
+
+/* 0 or -errno. Flows' rule is the lane's. */
 int live_open(struct live_bpf **skeleton);
 /* Each flow's first packets, both ways, as clients and targets make them: flows
  * are settled then. Adds to *checked how many were looked at. */
@@ -19,10 +25,9 @@ int live_settle(struct live_bpf *skeleton, const struct lane *lane, const struct
 /* One packet of each flow, in the original direction. */
 int live_check(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
 	       uint64_t *checked);
-/* Chunks of LIVE_CHUNK frames: *ns is the median chunk's time a frame, as counted
- * where they arrive; *lost is how many did not. Settled flows, the last that were
- * settled or checked. */
-int live_burst(struct live_bpf *skeleton, const struct lane *lane, uint32_t chunks, double *ns,
-	       uint64_t *lost);
+/* Chunks of LIVE_CHUNK frames: ns is the median chunk's time a frame, as counted
+ * where they arrive; lost is how many did not. Settled flows. */
+int live_burst(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
+	       struct live_burst *burst);
 
 #endif

@@ -3,8 +3,19 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <string.h>
 
 enum { EMPTY, OURS, FLOOR, PROGRAMS };
+
+void measure_load(const struct world *world, const struct packets *packets)
+{
+	struct bench_bpf__bss *bss = world->skeleton->bss;
+
+	memcpy(bss->frame, packets->frame, sizeof(bss->frame));
+	memcpy(bss->rows, packets->rows, packets->count * sizeof(*packets->rows));
+	bss->row_mask = packets->count - 1;
+	bss->is_tcp = packets->is_tcp;
+}
 
 uint32_t measure_packets(const struct contest *contest)
 {
@@ -50,6 +61,7 @@ static int run_round(const struct world *world, const struct contest *contest, s
 		     struct round *round)
 {
 	const int programs[PROGRAMS] = {contest->empty, contest->ours, contest->floor};
+	const struct packets *const packets[PROGRAMS] = {NULL, contest->to_ours, contest->to_floor};
 	uint64_t before = rounds_disturbances();
 	double ns[PROGRAMS] = {}, taken;
 	int err = 0;
@@ -57,6 +69,8 @@ static int run_round(const struct world *world, const struct contest *contest, s
 	for (int i = 0; !err && i < 2 * PROGRAMS; i++) {
 		int which = i < PROGRAMS ? i : 2 * PROGRAMS - 1 - i;
 
+		if (packets[which])
+			measure_load(world, packets[which]);
 		err = run(world, contest, programs[which], ctx, &taken);
 		ns[which] += taken / 2;
 	}

@@ -81,7 +81,7 @@ static void print_score(const struct score *score)
 	snprintf(value, sizeof(value), "%.2f%s", result->value,
 		 score->kind == SCORE_ADDED_NS ? " ns" : "");
 	snprintf(interval, sizeof(interval), "%.2f-%.2f", result->low, result->high);
-	printf("%-22s %-9s %6u %8.*f %8.*f  %9s  %-12s %-8s %-8s %u/%u\n", score->packet,
+	printf("%-24s %-9s %6u %8.*f %8.*f  %9s  %-12s %-8s %-8s %u/%u\n", score->packet,
 	       score->against, score->flows, strcmp(score->measured_in, "ns") ? 2 : 1, result->ours,
 	       strcmp(score->measured_in, "ns") ? 2 : 1, result->other, value, interval, goal,
 	       report_judge(score), result->rounds - result->dropped, result->rounds);
@@ -93,7 +93,7 @@ void report_print(const struct report *report)
 
 	for (uint32_t i = 0; i < report->count; last = score++, i++) {
 		if (!last || strcmp(score->section, last->section))
-			printf("\n%s\n%-22s %-9s %6s %8s %8s  %9s  %-12s %-8s %-8s %s\n",
+			printf("\n%s\n%-24s %-9s %6s %8s %8s  %9s  %-12s %-8s %-8s %s\n",
 			       score->section, "packet", "against", "flows", "ours", "theirs",
 			       "ratio", "95 %", "goal", "", "rounds kept");
 		print_score(score);

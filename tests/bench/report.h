@@ -8,7 +8,7 @@
 
 #include "rounds.h"
 
-#define REPORT_SCORES_MAX 48
+#define REPORT_SCORES_MAX 64
 #define REPORT_NOTES_MAX  32
 #define REPORT_NOTE_BYTES 256
 

@@ -8,12 +8,15 @@
 
 #define RATE	   "Live frames, client -> router -> server on veth, counted at the server (Mpps)"
 #define COST	   "Live frames, the router's own time: 1/pps - 1/pps of a drop at the router (ns)"
+#define SAME	   "Live frames, masqueraded beside preserved ones (Mpps)"
+#define ONE	   "Live frames, one interface: client -> router -> target, by XDP_TX (Mpps)"
 #define CHUNKS	   8
 #define CHUNKS_NFT 4 /* several times as long */
 /* Issue figures; the router's own cost: PERFORMANCE.md goal 6. */
 #define GOAL_FLOOR 0.85
 #define GOAL_NFT   3.3
 #define GOAL_COST  7.
+#define GOAL_SAME  0.97 /* what the scale itself may differ by */
 
 struct live_case {
 	const char *name;
@@ -41,7 +44,7 @@ struct comparison {
 	bool is_once; /* for the first case only */
 };
 
-enum { SELF, FLOOR_TO_NFT, TO_FLOOR, TO_NFT, OWN_TIME, COMPARISONS };
+enum { SELF, FLOOR_TO_NFT, TO_FLOOR, TO_NFT, OWN_TIME, TO_PRESERVED, TO_BACK, COMPARISONS };
 
 static const struct comparison comparisons[COMPARISONS] = {
 	[SELF] = {.packet = "Floor-R, v4 udp",
@@ -77,6 +80,17 @@ static const struct comparison comparisons[COMPARISONS] = {
 		      .other = LANE_NFT,
 		      .goal = GOAL_COST,
 		      .is_cost = true},
+	[TO_PRESERVED] = {.against = "preserve",
+			  .section = SAME,
+			  .kind = SCORE_AT_LEAST,
+			  .ours = LANE_MASQUERADE,
+			  .other = LANE_XDNAT,
+			  .goal = GOAL_SAME},
+	[TO_BACK] = {.against = "XDP_TX",
+		     .section = ONE,
+		     .kind = SCORE_AT_LEAST,
+		     .ours = LANE_RELAY,
+		     .other = LANE_BACK},
 };
 
 struct course {
@@ -91,19 +105,19 @@ struct lap {
 	bool is_disturbed;
 };
 
-static int run_lap(struct course *course, struct lap *lap)
+static int run_lap(struct course *course, const struct flows *flows, struct lap *lap)
 {
 	uint64_t before = rounds_disturbances();
-	double ns;
 	int err = 0;
 
 	*lap = (struct lap){};
 	for (int i = 0; !err && i < 2 * LANES; i++) {
 		int which = i < LANES ? i : 2 * LANES - 1 - i;
+		struct live_burst burst = {.chunks = which == LANE_NFT ? CHUNKS_NFT : CHUNKS};
 
-		err = live_burst(course->skeleton, &course->lanes[which],
-				 which == LANE_NFT ? CHUNKS_NFT : CHUNKS, &ns, &course->lost);
-		lap->ns[which] += ns / 2;
+		err = live_burst(course->skeleton, &course->lanes[which], flows, &burst);
+		lap->ns[which] += burst.ns / 2;
+		course->lost += burst.lost;
 	}
 	lap->is_disturbed = rounds_disturbances() != before;
 	return err;
@@ -231,9 +245,9 @@ static int measure_case(struct course *course, const struct live_case *row, uint
 	int err = settle(course, row, report);
 
 	if (!err)
-		err = run_lap(course, &warm_up);
+		err = run_lap(course, &row->flows, &warm_up);
 	for (uint32_t i = 0; !err && i < rounds; i++)
-		err = run_lap(course, &laps[i]);
+		err = run_lap(course, &row->flows, &laps[i]);
 	/* Once more: nothing went wrong meanwhile. */
 	return err ? err : check(course, row, report);
 }

@@ -19,59 +19,6 @@
 /* As in user/program.c. */
 static const uint32_t life_sec[XDNAT_LIFE_MAX] = {240, 7440, 240, 120, 300};
 
-static int fill_rule(struct bench_bpf *skeleton, uint32_t id, bool is_v6)
-{
-	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
-	struct xdnat_listener listener = {
-		.addr = flows_listener(is_v6),
-		.port = htons(FLOWS_PORT),
-	};
-	struct xdnat_rule rule = {
-		.target = flows_target(is_v6),
-		.target_port = htons(FLOWS_TARGET_PORT),
-		.id = id,
-	};
-	int err = bpf_map__update_elem(skeleton->maps.xdnat_rules, &id, sizeof(id), &rule,
-				       sizeof(rule), BPF_ANY);
-
-	for (int i = 0; !err && i < 2; i++) {
-		listener.proto = protos[i];
-		err = bpf_map__update_elem(skeleton->maps.xdnat_listeners, &listener,
-					   sizeof(listener), &id, sizeof(id), BPF_ANY);
-	}
-	return err;
-}
-
-/* Set 1: every port of the listener, but for a thousand that have rules of their own. */
-static int fill_any(struct bench_bpf *skeleton, uint32_t id)
-{
-	struct xdnat_range range = {
-		.prefix_bits = XDNAT_RANGE_BITS,
-		.set = 1,
-		.proto = IPPROTO_UDP,
-		.addr = flows_listener(false),
-	};
-	struct xdnat_listener listener = {
-		.addr = flows_listener(false),
-		.proto = IPPROTO_UDP,
-		.set = 1,
-	};
-	uint32_t nobody = 0;
-	int err = bpf_map__update_elem(skeleton->maps.xdnat_ranges, &range, sizeof(range), &id,
-				       sizeof(id), BPF_ANY);
-
-	range.prefix_bits += 16; /* port 0 is nobody's */
-	if (!err)
-		err = bpf_map__update_elem(skeleton->maps.xdnat_ranges, &range, sizeof(range),
-					   &nobody, sizeof(nobody), BPF_ANY);
-	for (int i = 0; !err && i < WORLD_EXACT_RULES; i++) {
-		listener.port = htons(FLOWS_PORT + 1 + i);
-		err = bpf_map__update_elem(skeleton->maps.xdnat_listeners, &listener,
-					   sizeof(listener), &id, sizeof(id), BPF_ANY);
-	}
-	return err;
-}
-
 static int fill_interface(struct bench_bpf *skeleton, uint32_t ifindex, const char *name,
 			  const uint8_t *mac)
 {
@@ -94,11 +41,7 @@ static int fill(const struct world *world, const struct xdnat_config *config)
 		err = fill_interface(skeleton, world->network.wan, "wan", flows_wan_mac);
 	if (!err)
 		err = fill_interface(skeleton, world->network.lan, "lan", flows_lan_mac);
-	if (!err)
-		err = fill_rule(skeleton, 1, false);
-	if (!err)
-		err = fill_any(skeleton, 1);
-	return err ? err : fill_rule(skeleton, 2, true);
+	return err ? err : world_fill_rules(skeleton);
 }
 
 static int config_make(struct xdnat_config *config, bool is_held)
@@ -110,6 +53,7 @@ static int config_make(struct xdnat_config *config, bool is_held)
 		.abi = XDNAT_ABI,
 		.flows = XDNAT_FLOWS_DEFAULT,
 		.has_ranges = 1u << 1,
+		.snat_ports = XDNAT_PORTS,
 	};
 	if (!err)
 		err = clock_measure_hz(bpf_program__fd(clock->progs.xdnat_clock), &config->hz);

@@ -31,6 +31,8 @@ uint32_t world_ingress(const struct world *world, uint8_t direction);
 /* Copies flow i's halves to the floor's table. -EINVAL: they are not settled. */
 int world_copy_flow(const struct world *world, const struct flows *flows, uint32_t i);
 #define WORLD_EXACT_RULES 1000 /* beside "*", in set 1 */
+/* world_load() does it. 0 or -errno. */
+int world_fill_rules(struct bench_bpf *skeleton);
 
 /* Empties the flow tables, the datapath's and the floor's. */
 int world_clear(const struct world *world);
