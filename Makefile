@@ -3,7 +3,7 @@
 # make deps       what apt lacks for building and testing (root)
 # make check      unit tests, headers   · make check-prog, check-netns (root)
 # make check-gate what may not grow unseen, against tests/gate/budget.json (root)
-# make bench      program time and live frames beside floors and nft (root)
+# make bench      program time, live frames, bulk TCP beside floors and nft (root)
 # V=1 shows commands, CLANG=clang-19 chooses the BPF compiler, WERROR=0 for packagers.
 
 B := build
@@ -97,9 +97,9 @@ check-gate: all
 gate-renew: all
 	$(Q)$(PYTHON) -B tests/gate/gate.py --renew
 
-# Program time and live frames beside their floors and nft; BENCH_ARGS=--quick for fewer rounds.
+# Program time, live frames, bulk TCP beside floors and nft; BENCH_ARGS=--quick for fewer rounds.
 LIVE := flows frame lane live network rounds router
-BENCH := bench measure report rows_live rows_program world world_rules $(LIVE)
+BENCH := bench bulk measure report rows_bulk rows_live rows_program world world_rules $(LIVE)
 $(B)/bench.bpf.o $(B)/live.bpf.o: $(B)/%.bpf.o: tests/bench/%.bpf.c Makefile | $(B)/user
 	$(call say,CLANG,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The benchmark: program time beside its floors, live frames beside a redirect and
- * nft, measured side by side; a table and JSON. A goal that is missed is printed;
- * only a wrong packet or a crooked scale fails.
+ * nft, bulk TCP beside nft, measured side by side; a table and JSON. A goal that is
+ * missed is printed; only a wrong packet or a crooked scale fails.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -47,7 +47,9 @@ static int measure(struct report *report, const struct mode *mode)
 		return err;
 	report->processor = rounds_settle();
 	err = rows_program(report, mode->rounds, mode->flows_max);
-	return err ? err : rows_live(report, mode->rounds, XDNAT);
+	if (!err)
+		err = rows_live(report, mode->rounds, XDNAT);
+	return err ? err : rows_bulk(report, mode->rounds, XDNAT);
 }
 
 int main(int argc, char **argv)

@@ -72,7 +72,7 @@ int lane_make(struct lane *lane, enum lane_kind kind, const struct live_bpf *ske
 	      const char *xdnat)
 {
 	const struct network *network = &lane->network;
-	int err = network_make(&lane->network);
+	int err = network_make(&lane->network, NETWORK_FRAMES);
 
 	lane->kind = kind;
 	if (!err)

@@ -23,7 +23,7 @@
 static int park(const struct live_bpf *skeleton)
 {
 	struct network parking;
-	int err = network_make(&parking);
+	int err = network_make(&parking, NETWORK_FRAMES);
 
 	if (!err)
 		err = network_run(&parking, NETWORK_CLIENT, "ip link add park type veth");

@@ -20,9 +20,6 @@ static const char *const commands[] = {
 	"ip link add lan address 02:00:00:00:02:01 type veth "
 	"peer eth0 address 02:00:00:00:02:05 netns $server",
 	"ip link set wan up && ip link set lan up",
-	"for space in $client $server; do nsenter --net=$space sh -c "
-	"'sysctl -qw net.ipv6.conf.all.disable_ipv6=1 && ip link set eth0 up && "
-	"ethtool -K eth0 tx off txvlan off gro on >/dev/null'; done",
 	"ip addr add 203.0.113.1/24 dev wan && ip addr add 10.0.0.1/24 dev lan",
 	"ip addr add 2001:db8::1/64 dev wan nodad && ip addr add fd00::1/64 dev lan nodad",
 	"ip neigh replace 203.0.113.254 lladdr 02:00:00:00:01:fe dev wan nud permanent",
@@ -31,6 +28,22 @@ static const char *const commands[] = {
 	"ip neigh replace fd00::5 lladdr 02:00:00:00:02:05 dev lan nud permanent",
 	"ip route add default via 203.0.113.254",
 	"ip -6 route add default via 2001:db8::fe",
+};
+
+static const char *const end_commands[] = {
+	[NETWORK_FRAMES] = "for space in $client $server; do nsenter --net=$space sh -c "
+			   "'sysctl -qw net.ipv6.conf.all.disable_ipv6=1 && ip link set eth0 up && "
+			   "ethtool -K eth0 tx off txvlan off gro on >/dev/null'; done",
+	[NETWORK_HOSTS] =
+		"for space in $client $server; do nsenter --net=$space sh -c "
+		"'sysctl -qw net.ipv6.conf.all.disable_ipv6=0 && ip link set eth0 up'; done && "
+		"nsenter --net=$client sh -c 'ip addr add 203.0.113.254/24 dev eth0 && "
+		"ip addr add 2001:db8::fe/64 dev eth0 nodad && ip route add default via "
+		"203.0.113.1 && "
+		"ip -6 route add default via 2001:db8::1' && "
+		"nsenter --net=$server sh -c 'ip addr add 10.0.0.5/24 dev eth0 && "
+		"ip addr add fd00::5/64 dev eth0 nodad && ip route add default via 10.0.0.1 && "
+		"ip -6 route add default via fd00::1'",
 };
 
 int network_privacy(void)
@@ -90,7 +103,7 @@ static int find_interfaces(struct network *network)
 	return err;
 }
 
-int network_make(struct network *network)
+int network_make(struct network *network, enum network_ends ends)
 {
 	int err = 0;
 
@@ -102,5 +115,7 @@ int network_make(struct network *network)
 	name_space("server", network->spaces[NETWORK_SERVER]);
 	for (size_t i = 0; !err && i < sizeof(commands) / sizeof(*commands); i++)
 		err = network_run(network, NETWORK_ROUTER, commands[i]);
+	if (!err)
+		err = network_run(network, NETWORK_ROUTER, end_commands[ends]);
 	return err ? err : find_interfaces(network);
 }

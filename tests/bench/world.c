@@ -96,7 +96,7 @@ static int attach(struct world *world)
 int world_make(struct world *world)
 {
 	char command[64];
-	int err = network_make(&world->network);
+	int err = network_make(&world->network, NETWORK_FRAMES);
 
 	for (int i = 0; !err && i < WORLD_PROGRAMS; i++) {
 		snprintf(command, sizeof(command), "ip link add park%d type veth", i);
