@@ -20,12 +20,30 @@
 #define TCP_CHECK	 16 /* offsets: RFC 9293 section 3.1, RFC 768 */
 #define UDP_CHECK	 6
 
+/* How much of the linear part's beginning is read. Of joined packets, which carry no
+ * SYN and so no MSS, as little as can be: TCP sends them with their headers alone in the
+ * linear part, as clones, and to bring more there copies that part. */
+static __always_inline __u32 skb_header_bytes(const struct __sk_buff *skb, __u32 l2_bytes)
+{
+	const void *l3 = (void *)(long)skb->data + (l2_bytes & ETH_HLEN);
+	const struct ipv6hdr *ip6 = l3;
+	const struct iphdr *ip4 = l3;
+
+	if (!skb->gso_size || (const void *)(ip4 + 1) > (void *)(long)skb->data_end)
+		return SKB_HEADER_BYTES;
+	if (skb->protocol == bpf_htons(ETH_P_IP) && ip4->ihl == sizeof(*ip4) / 4)
+		return l2_bytes + sizeof(*ip4) + sizeof(struct tcphdr);
+	if (skb->protocol == bpf_htons(ETH_P_IPV6) && ip6->nexthdr == IPPROTO_TCP)
+		return l2_bytes + sizeof(*ip6) + sizeof(struct tcphdr);
+	return SKB_HEADER_BYTES;
+}
+
 /* Headers of which some are not in the skb's linear part are brought there. */
-static __always_inline void skb_pull(struct __sk_buff *skb)
+static __always_inline void skb_pull(struct __sk_buff *skb, __u32 l2_bytes)
 {
 	__u32 linear = skb->data_end - skb->data;
 
-	if (linear < SKB_HEADER_BYTES && linear < skb->len)
+	if (linear < skb_header_bytes(skb, l2_bytes) && linear < skb->len)
 		bpf_skb_pull_data(skb, skb->len < SKB_HEADER_BYTES ? skb->len : SKB_HEADER_BYTES);
 }
 
@@ -57,7 +75,7 @@ static __noinline enum xdnat_reason skb_parse(struct __sk_buff *skb, __u32 l2_by
 		return XDNAT_PASS_VLAN;
 	if (skb->protocol != bpf_htons(ETH_P_IP) && skb->protocol != bpf_htons(ETH_P_IPV6))
 		return XDNAT_PASS_NOT_IP;
-	skb_pull(skb);
+	skb_pull(skb, l2_bytes);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
 	l3 = data + (l2_bytes & ETH_HLEN); /* the verifier forgets that there are two */
