@@ -1,16 +1,46 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """A pytest plugin: what is collected (--collect-only) or what became of each case, as JSON,
-a line each in the file $XDNAT_CASES, written at once: what is there outlives the kernel.
-Only the cases in the file $XDNAT_WANTED run, if there is one."""
+a line each in the file $XDNAT_CASES, written before the next case begins: what is there
+outlives the kernel. Only the cases in the file $XDNAT_WANTED run, if there is one. None
+may take longer than $XDNAT_CASE_SECONDS before, in or after its test: it fails then."""
 import json
 import os
+import signal
 
+import pytest
 
-told = open(os.environ["XDNAT_CASES"], "a", buffering=1)
+PATIENCE = int(os.environ.get("XDNAT_CASE_SECONDS", 0))  # 0: for ever
+told = open(os.environ["XDNAT_CASES"], "a")
 
 
 def tell(**line):
     told.write(json.dumps(line) + "\n")
+
+
+def too_long(*_):
+    pytest.fail("it took more than %d s" % PATIENCE)
+
+
+def bounded():
+    signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(PATIENCE)
+    yield
+    signal.alarm(0)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup():
+    yield from bounded()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call():
+    yield from bounded()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown():
+    yield from bounded()
 
 
 def why(report):
@@ -38,8 +68,13 @@ def pytest_collectreport(report):
 
 def pytest_runtest_logstart(nodeid):
     tell(case=nodeid, outcome="begun")
+    told.flush()  # the one before, too: a write costs much in a guest
 
 
 def pytest_runtest_logreport(report):
     if report.when == "call" or not report.passed:
         tell(case=report.nodeid, outcome=report.outcome, seconds=report.duration, why=why(report))
+
+
+def pytest_unconfigure():
+    told.flush()

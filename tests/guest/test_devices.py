@@ -1,137 +1,162 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """VLAN devices and bonds as the interfaces that clients or targets are behind, and
-WireGuard before a target."""
+WireGuard before a target. All on one load a mode."""
 import pytest
 import talk
 import world as w
 from network import CLIENT, ROUTER, SERVER
 
-VLAN = 5
+LOADED, UNTAKEN = 5, 6  # VLANs
 INSIDE, INSIDE6 = "10.9.0.5", "fd09::5"
 
 
 class Port:
-    """A link between the router and one of the ends, apart from wan and lan: net 3 is
-    the client's, net 4 the server's. The lower devices are low and low0."""
+    """A link between the router and one of the ends, apart from wan and lan: "low3",
+    which is "end3" over there, for net 3. What is on it has addresses of net 3, too."""
 
-    def __init__(self, network, end, net):
-        self.router, self.end, self.net = network.router, end, net
-        self.ours = self.theirs = None
+    def __init__(self, router, end, net):
+        self.router, self.end = router, end
+        self.low, self.far = "low%d" % net, "end%d" % net
+        w.veth(router, self.low, "02:00:00:00:%02x:01" % net, end, self.far,
+               "02:00:00:00:%02x:09" % net)
+        end.run("ethtool", "-K", self.far, "tx", "off", "txvlan", "off")
+        end.run("ethtool", "-K", self.far, "gro", "on")
 
-    def make(self):
-        w.veth(self.router, "low", "02:00:00:00:%02x:01" % self.net, self.end, "low0",
-               "02:00:00:00:%02x:09" % self.net)
-        self.end.run("ethtool", "-K", "low0", "tx", "off", "txvlan", "off")
-        self.end.run("ethtool", "-K", "low0", "gro", "on")
-        return self
-
-    def tag(self, ours, theirs):
-        """A VLAN device on each side: "low.5"."""
-        for space, lower, name in (self.router, "low", ours), (self.end, "low0", theirs):
-            space.ip("link", "add", "link", lower, "name", name, "type", "vlan", "id", VLAN)
+    def tag(self, vlan, net):
+        """A VLAN device on each side, "low3.5": their addresses."""
+        ours, theirs = "%s.%d" % (self.low, vlan), "%s.%d" % (self.far, vlan)
+        for space, lower, name in (self.router, self.low, ours), (self.end, self.far, theirs):
+            space.ip("link", "add", "link", lower, "name", name, "type", "vlan", "id", vlan)
             space.ip("link", "set", name, "up")
-        self.address(ours, theirs, "10.0.%d" % self.net)
+        return self.address(ours, theirs, net)
 
-    def bond(self):
-        """The router's end is a bond's only slave."""
+    def bond(self, net):
+        """The router's end is a bond's only slave: addresses of "bond9" and of the end."""
         self.router.ip("link", "add", "bond9", "type", "bond", "mode", "active-backup",
                        "miimon", "100")
-        self.router.ip("link", "set", "low", "down")
-        self.router.ip("link", "set", "low", "master", "bond9")
+        self.router.ip("link", "set", self.low, "down")
+        self.router.ip("link", "set", self.low, "master", "bond9")
         self.router.ip("link", "set", "bond9", "up")
-        self.address("bond9", "low0", "10.0.%d" % self.net)
-        w.wait(lambda: "LOWER_UP" in self.router.ip("link", "show", "bond9"), "it has a link")
+        return self.address("bond9", self.far, net)
 
     def address(self, ours, theirs, net):
-        self.ours, self.theirs = net + ".1", net + ".9"
-        self.router.ip("addr", "add", self.ours + "/24", "dev", ours)
-        self.end.ip("addr", "add", self.theirs + "/24", "dev", theirs)
+        ends = "10.0.%d.1" % net, "10.0.%d.9" % net
+        self.router.ip("addr", "add", ends[0] + "/24", "dev", ours)
+        self.end.ip("addr", "add", ends[1] + "/24", "dev", theirs)
+        return ends
+
+
+class Site:
+    """All of these, loaded in a mode."""
+
+    def __init__(self, network, mode):
+        self.network, self.mode = network, mode
+        self.xdnat = w.Xdnat(network.router, "d")
+        clients = Port(network.router, network.client, 3)
+        self.untagged = clients.address(clients.low, clients.far, 3)
+        self.clients = clients.tag(LOADED, 5)
+        self.untaken = clients.tag(UNTAKEN, 6)
+        self.targets = Port(network.router, network.server, 4).tag(LOADED, 4)
+        self.bonded = Port(network.router, network.client, 7).bond(7)
+        w.wait(lambda: "LOWER_UP" in network.router.ip("link", "show", "bond9"), "it has a link")
+        vlans = [] if mode == "native" else ["low3.5", "low4.5"]
+        self.xdnat("load", "wan", "lan", "low3", "bond9", *vlans, "--mode", mode)
 
     def remove(self):
-        self.router.run("ip", "link", "del", "bond9", check=False)
-        self.router.run("ip", "link", "del", "low", check=False)
+        self.xdnat.destroy()
+        for device in "bond9", "low3", "low4", "low7":
+            self.network.router.run("ip", "link", "del", device, check=False)
 
 
-@pytest.fixture
-def to_client(network):
-    made = Port(network, network.client, 3)
+# In this order: pytest groups the cases by the position of a parameter.
+@pytest.fixture(scope="module", params=["generic", "tc", "native"])
+def made_site(request, network):
+    made = Site.__new__(Site)
     try:
-        yield made.make()
+        made.__init__(network, request.param)
+        yield made
     finally:
         made.remove()
 
 
 @pytest.fixture
-def to_server(network):
-    made = Port(network, network.server, 4)
-    try:
-        yield made.make()
-    finally:
-        made.remove()
+def site(made_site):
+    yield made_site
+    made_site.xdnat("rule", "flush", "--yes")
+    made_site.xdnat("flow", "flush", "--yes")
 
 
-def converse(space, address, port, seen):
-    """A connection to there: who answers sees that client; some data both ways."""
-    with talk.dial(space, address, port, 60) as sock:
+# A VLAN device cannot be loaded natively.
+TAGGED = pytest.mark.parametrize("made_site", ["generic", "tc"], indirect=True)
+
+
+def converse(site, address, seen):
+    """A connection from the client to port 8080 there: who answers sees that client;
+    some data both ways. Returns how many packets xdnat forwarded for it."""
+    before = site.xdnat.forwarded()
+    with talk.dial(site.network.client, address, 8080, 60) as sock:
         told = b""
         while not told.endswith(b"\n"):
             told += sock.recv(64)
         assert told.split()[0] == seen.encode()
         for size in 1, 1000, 20000:
             assert talk.ask(sock, b"x" * size) == b"x" * size
+    return site.xdnat.forwarded() - before
 
 
-MODES = pytest.mark.parametrize("mode", ["generic", "tc"])
-
-
-@MODES
-def test_clients_behind_a_vlan_device(network, xdnat, service, to_client, mode):
-    to_client.tag("low.5", "low0.5")
-    xdnat("load", "low.5", "lan", "--mode", mode)
-    xdnat("rule", "add", "low.5:8080:%s:80" % SERVER)
+@TAGGED
+def test_clients_behind_a_vlan_device(network, site, service):
+    ours, theirs = site.clients
+    site.xdnat("rule", "add", "low3.5:8080:%s:80" % SERVER)
     service(network.server, talk.accepting(talk.who), 80, SERVER)
-    converse(network.client, to_client.ours, 8080, to_client.theirs)
-    assert xdnat.forwarded() > 10
-    assert xdnat.json("flow", "list")["client"] == to_client.theirs
+    assert converse(site, ours, theirs) > 10
+    assert site.xdnat.json("flow", "list")["client"] == theirs
 
 
-@MODES
-def test_targets_behind_a_vlan_device(network, xdnat, service, to_server, mode):
-    to_server.tag("low.5", "low0.5")
-    xdnat("load", "wan", "low.5", "--mode", mode)
-    xdnat("rule", "add", "8080:%s:80" % to_server.theirs)
-    service(network.server, talk.accepting(talk.who), 80, to_server.theirs)
-    converse(network.client, ROUTER, 8080, CLIENT)
-    assert xdnat.forwarded() > 10
+@TAGGED
+def test_targets_behind_a_vlan_device(network, site, service):
+    ours, target = site.targets
+    site.xdnat("rule", "add", "8080:%s:80" % target)
+    service(network.server, talk.accepting(talk.who), 80, target)
+    network.server.ip("route", "add", CLIENT, "via", ours)
+    try:
+        assert converse(site, ROUTER, CLIENT) > 10
+    finally:
+        network.server.ip("route", "del", CLIENT)
 
 
-def test_auto_takes_tc_on_a_vlan_device(xdnat, to_client):
-    to_client.tag("low.5", "low0.5")
-    told = xdnat("load", "low.5").stdout
-    assert "low.5: loaded (tc: " in told and "VLAN" in told, told
-    xdnat("unload", "--all")
-    assert "--mode auto" in xdnat.refused(7, "load", "lan", "low.5", "--mode", "native")
+def test_auto_takes_tc_on_a_vlan_device(network, xdnat):
+    port = Port(network.router, network.client, 8)
+    try:
+        port.tag(LOADED, 8)
+        told = xdnat("load", "low8.5").stdout
+        assert "low8.5: loaded (tc: " in told and "VLAN" in told, told
+        xdnat("unload", "--all")
+        assert "--mode auto" in xdnat.refused(7, "load", "low8", "low8.5", "--mode", "native")
+    finally:
+        network.router.run("ip", "link", "del", port.low, check=False)
 
 
-@pytest.mark.parametrize("mode", ["native", "generic", "tc"])
-def test_frames_of_a_vlan_are_not_its_parents(network, xdnat, service, to_client, mode):
+def test_frames_of_a_vlan_are_not_its_parents(network, site, service):
     """Loaded is the untagged device; the VLAN's own address is the host's: it answers."""
-    to_client.tag("low.5", "low0.5")
-    xdnat("load", "low", "lan", "--mode", mode)
-    xdnat("rule", "add", "%s:8080:%s:80" % (to_client.ours, SERVER))
-    service(network.router, talk.accepting(talk.who), 8080, to_client.ours)
-    converse(network.client, to_client.ours, 8080, to_client.theirs)
-    assert xdnat.forwarded() == 0
+    ours, theirs = site.untaken
+    site.xdnat("rule", "add", "%s:8080:%s:80" % (ours, SERVER))
+    service(network.router, talk.accepting(talk.who), 8080, ours)
+    assert converse(site, ours, theirs) == 0
 
 
-@pytest.mark.parametrize("mode", ["native", "generic", "tc"])
-def test_clients_behind_a_bond(network, xdnat, service, to_client, mode):
-    to_client.bond()
-    xdnat("load", "bond9", "lan", "--mode", mode)
-    xdnat("rule", "add", "bond9:8080:%s:80" % SERVER)
+def test_untagged_clients_beside_vlan_devices(network, site, service):
+    ours, theirs = site.untagged
+    site.xdnat("rule", "add", "%s:8080:%s:80" % (ours, SERVER))
     service(network.server, talk.accepting(talk.who), 80, SERVER)
-    converse(network.client, to_client.ours, 8080, to_client.theirs)
-    assert xdnat.forwarded() > 10
+    assert converse(site, ours, theirs) > 10
+
+
+def test_clients_behind_a_bond(network, site, service):
+    ours, theirs = site.bonded
+    site.xdnat("rule", "add", "bond9:8080:%s:80" % SERVER)
+    service(network.server, talk.accepting(talk.who), 80, SERVER)
+    assert converse(site, ours, theirs) > 10
 
 
 @pytest.fixture
@@ -158,11 +183,8 @@ def tunnel(network):
         network.configure("lan")
 
 
-@pytest.mark.parametrize("mode", ["native", "tc"])
-def test_target_behind_wireguard(network, xdnat, service, tunnel, mode):
+def test_target_behind_wireguard(network, site, service, tunnel):
     """Nobody loaded wg9: it gets its filters for the rule's sake."""
-    xdnat("load", "wan", "--mode", mode)
-    xdnat("rule", "add", "8080:%s:80" % INSIDE)
+    site.xdnat("rule", "add", "8080:%s:80" % INSIDE)
     service(network.server, talk.accepting(talk.who), 80, INSIDE)
-    converse(network.client, ROUTER, 8080, CLIENT)
-    assert xdnat.forwarded() > 10
+    assert converse(site, ROUTER, CLIENT) > 10
