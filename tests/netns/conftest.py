@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
+import in_mode
 import pytest
 import world as w
 from network import Network
@@ -41,17 +42,11 @@ def loaded(request, xdnat):
     return xdnat
 
 
-@pytest.fixture(scope="module", params=["native", "generic", "tc", "auto"])
+@pytest.fixture(scope="module", params=in_mode.MODES)
 def loaded_once(request, network):
     """The same, once for all of a file's cases; they use it as `shared`."""
-    command = w.Xdnat(network.router)
-    network.set_offloads(request.param in ("tc", "auto"))
-    try:
-        command("load", "wan", "lan", "--mode", request.param)
+    with in_mode.loaded(network, request.param) as command:
         yield command
-    finally:
-        command.destroy()
-        network.set_offloads(False)
 
 
 @pytest.fixture

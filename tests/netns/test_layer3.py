@@ -3,6 +3,7 @@
 come in by, and both. tc is all there is on them."""
 import socket
 
+import in_mode
 import pytest
 import talk
 import tunnel
@@ -55,7 +56,7 @@ def loaded_on(network, device, mode):
     command = w.Xdnat(network.router)
     network.set_offloads(mode in ("tc", "auto"))
     try:
-        command("load", device, "--mode", mode)
+        command("load", device, "--mode", mode, *in_mode.SMALL)
         yield command
     finally:
         command.destroy()
@@ -76,18 +77,18 @@ def converse(network, xdnat, service, client, router, target):
     """TCP and UDP through a rule: who is seen, bulk both ways, all sizes."""
     space = network.router if target == "local" else network.server
     served = router if target == "local" else target
-    digests, told = [], []
+    transfer, told = talk.BothWays(MEGABYTES), []
 
     def serve(connection, peer):
         told.append(peer[0])
-        talk.swapping(MEGABYTES, digests)(connection, peer)
+        transfer.serve(connection, peer)
 
     xdnat("rule", "add", "%s:%d:%s:%d/tcp+udp" % (bracket(router), PORT, bracket(target),
                                                   SERVICE))
     service(space, talk.accepting(serve), SERVICE, served)
     service(space, talk.udp_echo, SERVICE, served, kind=socket.SOCK_DGRAM)
     with talk.dial(network.client, router, PORT) as sock:
-        talk.check_swap(sock, MEGABYTES, digests)
+        transfer.run(sock)
     assert told == [client]
     family = socket.AF_INET6 if ":" in client else socket.AF_INET
     with network.client.socket(family, socket.SOCK_DGRAM) as sock:
@@ -122,7 +123,8 @@ def test_clients_behind_a_tun(network, on_tun, service, client, router, target):
 
 
 @pytest.mark.parametrize("mode", ["native", "generic"])
-def test_no_xdp_on_a_tun(on_tun, mode):
+def test_no_xdp_on_a_tun(network, on_tun, mode):
     """T132: refused with 7, and nothing changes."""
     assert "--mode tc" in on_tun.refused(7, "load", "tun-in", "--mode", mode)
-    assert not on_tun.rows("tun-in")
+    assert "xdp" not in network.router.ip("link", "show", "tun-in")
+    assert not [row for row in on_tun.rows("tun-in") if not row["target_side"]]

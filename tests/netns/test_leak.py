@@ -19,6 +19,9 @@ MANY = 20
 # Global addresses of the target, which nobody need hide.
 GLOBAL = {"10.0.0.5": "198.51.100.5", "fd00::5": "2001:db8:1::5"}
 
+# What the way out decides alone: these modes stand for all.
+SOME_MODES = pytest.mark.parametrize("loaded_once", ["native", "generic"], indirect=True)
+
 
 def family(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -122,6 +125,7 @@ def test_tcp_target_goes_on_after_its_flow(network, shared, service, client, rou
         assert not [one for one in tap.seen() if one.source == server]
 
 
+@SOME_MODES
 @SIDES
 def test_guard_ends_with_its_rule(network, shared, service, client, router, server):
     """The port is nobody's target any more: direct conversations work."""
@@ -176,6 +180,7 @@ def test_direct_datagrams(network, shared, client, router, server):
         assert not [one for one in tap.seen() if one.source == server]
 
 
+@SOME_MODES
 @SIDES
 def test_what_is_not_guarded(network, shared, service, client, router, server):
     """Other ports of the target, other protocols of the port; each packet as the kernel
@@ -195,6 +200,7 @@ def test_what_is_not_guarded(network, shared, service, client, router, server):
     assert leaked(shared) == before
 
 
+@SOME_MODES
 @SIDES
 def test_global_target(network, shared, client, router, server):
     """Its address is no secret: what it sends without a flow is routed, and a direct
