@@ -152,27 +152,6 @@ def test_confirmed_load_stays(xdnat):
     assert xdnat.is_loaded()
 
 
-def test_target_gets_another_mac(network, native, service):
-    """A server moved: as soon as the router knows, flows follow."""
-    service(network.server, talk.accepting(talk.echo), 80, SERVER)
-    native("rule", "add", RULE)
-    server, router = network.server, network.router
-    new, old = "02:00:00:00:02:55", "02:00:00:00:02:05"
-    try:
-        with talk.dial(network.client, ROUTER, 8080) as sock:
-            assert talk.ask(sock, b"before") == b"before"
-            server.ip("link", "set", "eth0", "address", new)
-            server.socket(kind=2).sendto(b"", ("10.0.0.1", 9))  # it asks for the router
-            w.wait(lambda: new in router.ip("neigh", "show", SERVER), "the router knows", 30)
-            started = time.monotonic()
-            assert talk.ask(sock, b"after") == b"after"
-            assert time.monotonic() - started <= 3
-    finally:
-        server.ip("link", "set", "eth0", "address", old)
-        server.socket(kind=2).sendto(b"", ("10.0.0.1", 9))
-        w.wait(lambda: old in router.ip("neigh", "show", SERVER), "the router knows", 30)
-
-
 def test_target_neighbour_is_kept_resolved(network, native, service):
     """The first packet finds it resolved, and it does not age."""
     network.router.ip("neigh", "flush", "dev", "lan")
@@ -196,6 +175,7 @@ def test_permanent_neighbours_are_left_alone(network, native):
 
 
 def test_forwarding_off_is_told(network, xdnat):
+    """T135: when it is loaded; test_next_hop.py has what becomes of packets."""
     network.router.sysctl("ipv4.ip_forward=0")
     try:
         done = xdnat("load", "wan", "lan")
