@@ -4,6 +4,7 @@ that the daemon follows routes, rules and the host's own sockets."""
 import contextlib
 
 import world as w
+from in_mode import SMALL
 from network import CLIENT, ROUTER, SERVER
 from talks import Talk, rule, serve
 
@@ -53,7 +54,7 @@ def test_ports_that_may_be_given_out(network, xdnat):
     listener.close()
     xdnat.refused(2, "load", "wan", "--snat-ports", "20009-20000")
     xdnat.refused(2, "load", "wan", "--snat-ports", "20000")
-    xdnat("load", "wan", "lan")
+    xdnat("load", "wan", "lan", *SMALL)
 
     def ports():
         return xdnat.json("status")["masquerade"]["ports"]
@@ -72,6 +73,17 @@ def test_ports_that_may_be_given_out(network, xdnat):
     listener.close()
     xdnat("load")
     assert ports() == 9
+
+
+def test_route_is_asked_once_a_target(network, xdnat, tmp_path):
+    """However many rules send to it: the daemon asks every few seconds."""
+    trace = tmp_path / "trace"
+    xdnat("load", "wan", "lan", "--mode", "tc", "--no-daemon")
+    xdnat("rule", "add", "-", stdin="".join("%d:%s:%d mode=masquerade\n" % (1000 + n, SERVER, n + 1)
+                                            for n in range(200)))
+    network.router.run("strace", "-f", "-e", "trace=sendto,sendmsg", "-o", trace,
+                       w.XDNAT, "--instance", xdnat.instance, "load", "--no-daemon")
+    assert 0 < trace.read_text().count("RTM_GETROUTE") < 20
 
 
 def test_rule_without_a_source(network, native):
