@@ -17,6 +17,8 @@
 #define VLAN_VID_HOST 0x0fff
 /* Headers that are read: Ethernet, IPv6 with some extensions or TCP with options. */
 #define SKB_HEADER_BYTES 128
+/* What tc_index says of an skb between our two hooks, and nowhere else. */
+#define SKB_TRANSLATED 0x7864
 #define TCP_CHECK	 16 /* offsets: RFC 9293 section 3.1, RFC 768 */
 #define UDP_CHECK	 6
 
@@ -275,6 +277,23 @@ static __noinline int skb_send_by_neighbour(const struct hop *hop)
 	return bpf_redirect_neigh(hop->ifindex, &next_hop, sizeof(next_hop), 0);
 }
 
+/* Nobody before us says that it was translated: what comes over a veth may bring along
+ * what another network namespace wrote there. */
+static __always_inline void skb_begin(struct __sk_buff *skb)
+{
+	if (skb->tc_index == SKB_TRANSLATED)
+		skb->tc_index = 0;
+}
+
+/* At the way out. True for who was translated at the way in; it is not any more. */
+static __always_inline bool skb_end_translated(struct __sk_buff *skb)
+{
+	bool is_translated = skb->tc_index == SKB_TRANSLATED;
+
+	skb_begin(skb);
+	return is_translated;
+}
+
 /* Sends the rewritten skb by making->hop. The result is tc's verdict. */
 static __noinline int skb_send(struct __sk_buff *skb, const struct making *making, __u32 l2_bytes)
 {
@@ -282,6 +301,7 @@ static __noinline int skb_send(struct __sk_buff *skb, const struct making *makin
 
 	if (!out)
 		return TC_ACT_SHOT;
+	skb->tc_index = SKB_TRANSLATED;
 	if (skb->vlan_present) /* a priority tag */
 		bpf_skb_vlan_pop(skb);
 	if (out->flags & XDNAT_NO_ETHERNET)
@@ -332,6 +352,7 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 
 	if (!making)
 		return XDNAT_PASS_NOT_IP;
+	skb_begin(skb);
 	reason = skb_note(skb, making, l2_bytes);
 	if (!making->traits.has_ports)
 		return reason;
@@ -369,6 +390,8 @@ static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
 
 	if (!making)
 		return XDNAT_PASS_NOT_IP;
+	if (skb_end_translated(skb))
+		return XDNAT_PASS_TRANSLATED;
 	reason = skb_note(skb, making, l2_bytes);
 	if (reason == XDNAT_PASS_PROTOCOL)
 		return icmp_out(skb, making, l2_bytes);

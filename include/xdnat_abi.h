@@ -374,6 +374,7 @@ enum xdnat_reason {
 	XDNAT_PASS_FRAGMENT,
 	XDNAT_PASS_MALFORMED,
 	XDNAT_PASS_OTHER_MAC,
+	XDNAT_PASS_TRANSLATED,
 	XDNAT_PASS_NO_RULE,
 	/* Ours, handed on by XDP to tc, untouched but for the MAC address that keeps the
 	 * host from answering if tc is not there. */

@@ -16,6 +16,7 @@ static const struct {
 	[XDNAT_PASS_OTHER_MAC] =
 		{"other_mac",
 		 "not addressed to this interface's MAC address (broadcast, a bridge's)"},
+	[XDNAT_PASS_TRANSLATED] = {"translated", "on its way out as it was forwarded on its way in"},
 	[XDNAT_PASS_NO_RULE] = {"no_rule", "no rule and no flow: for this host or another program"},
 	[XDNAT_HAND_ON_NEIGHBOUR] = {"to_tc_neighbour",
 				     "the next hop's MAC address is not known yet: tc has the "
