@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Flows as they are stored: find, create both halves or neither, end. The only
- * room that knows how: here, two kernel hashes, one a family.
+ * Flows as they are stored: find, end. Here, in two kernel hashes, one a family;
+ * making.bpf.h inserts there, and nobody else knows.
  *
  * Readers. The kernel recycles an element of a preallocated hash at once, under
  * whoever still reads it. So a reader copies the translation, then compares the
@@ -203,10 +203,9 @@ static __always_inline bool flow_rests(const struct xdnat_half *original,
 
 /*
  * Ends the flow of a half whose packets look like tuple; other is what
- * flow_find_partner() found. Who makes the state
- * XDNAT_DEAD does the rest; false: that was somebody else. The reply half goes
- * first: while the original is there, nobody makes the flow anew. wholly: nothing
- * of it rests.
+ * flow_find_partner() found. Who makes the state XDNAT_DEAD does the rest; false: that
+ * was somebody else. The reply half goes first: while the original is there, nobody
+ * makes the flow anew. wholly: nothing of it rests.
  */
 static __noinline bool flow_end(const struct tuple *tuple, const struct stored *stored,
 				const struct partner *partner, const struct stored *other,
@@ -225,7 +224,6 @@ static __noinline bool flow_end(const struct tuple *tuple, const struct stored *
 		return false;
 	rule = bpf_map_lookup_elem(&xdnat_rules, &rule_id);
 	if (rule) {
-
 		half_add_totals(half, rule);
 		if (reply)
 			half_add_totals(reply, rule);

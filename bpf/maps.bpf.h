@@ -147,8 +147,8 @@ struct {
 	__type(value, struct pickups);
 } xdnat_pickups SEC(".maps");
 
-/* Working memory for one packet: what would not fit on the 512 bytes of stack.
- * Per CPU, and XDP does not nest. */
+/* Working memory for one packet: what would not fit on the 512 bytes of stack. Per CPU:
+ * soft interrupts run XDP and tc or are off meanwhile, so our programs do not nest. */
 #define SCRATCH_BYTES 896
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

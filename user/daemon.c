@@ -2,8 +2,9 @@
 /*
  * xdnatd: the loop that owns the duties, each in a file of its own: interfaces stay
  * attached, listeners follow addresses, neighbours stay resolved, masquerading follows
- * routes and the host's own ports, expired flows are freed. It decides when, never how. Nothing
- * that it does is needed for packets to flow now, and no duty's error ends it; it waits for nobody.
+ * routes and the host's own ports, expired flows are freed. It decides when, never how.
+ * Nothing that it does is needed for packets to flow now, and no duty's error ends it; it
+ * waits for nobody.
  */
 #include <errno.h>
 #include <signal.h>

@@ -24,7 +24,6 @@ static int follow_one(const struct instance *instance, struct store *store,
 	static const uint8_t no_mac[sizeof(link->mac)];
 	struct xdnat_interface *interface = &known->interface;
 	bool is_renamed = strcmp(interface->name, link->name) != 0;
-
 	const uint8_t *mac = link->has_ethernet ? link->mac : no_mac;
 
 	if (!is_renamed && !memcmp(interface->mac, mac, sizeof(interface->mac)))

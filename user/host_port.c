@@ -189,8 +189,10 @@ static bool is_left(const struct spec *spec, uint16_t port_host)
 	struct spec one = *spec;
 
 	one.ports = (struct spec_ports){port_host, port_host};
-	if (spec->form != SPEC_ANY || find_taken(&one))
-		return spec->form == SPEC_ANY;
+	if (spec->form != SPEC_ANY)
+		return false;
+	if (find_taken(&one))
+		return true;
 	return !ephemeral_read(&ephemeral) && port_host >= ephemeral.first_host &&
 	       port_host <= ephemeral.last_host;
 }

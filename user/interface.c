@@ -320,13 +320,14 @@ int interface_reattach(const struct instance *instance, struct store *store,
 	int err = read_both(store, &rows, &row_count, &links, &link_count);
 
 	for (size_t i = 0; err >= 0 && i < row_count; i++) {
+		const struct netlink_link *link = find_heir(instance, &rows[i], links, link_count);
+
 		err = interface_attach_again(instance, store, &rows[i], links, link_count);
 		if (err == -ENODEV) {
 			log_warning("%s", fail_text());
 			err = 0;
 		} else if (err > 0) {
-			done(netlink_link_named(rows[i].interface.name, links, link_count),
-			     rows[i].interface.mode, context);
+			done(link, rows[i].interface.mode, context);
 		}
 	}
 	free(rows);

@@ -7,7 +7,7 @@
 
 #include "netlink.h"
 
-/* "native", "generic", "tc". */
+/* "native", "generic", "tc"; of 0 "auto", of another "?". */
 const char *mode_name(uint8_t mode);
 /* The mode of that name; 0, which is none, for "auto". */
 uint8_t mode_of_name(const char *name);

@@ -229,8 +229,7 @@ static void judge_source(const struct problem_view *view, const struct spec *spe
 	else if (!is_ours(&addr))
 		add(problems, "foreign_source",
 		    "rule %s masquerades with %s, which no interface here has: answers to it do "
-		    "not "
-		    "come back; give the rule another: snat=ADDRESS",
+		    "not come back; give the rule another: snat=ADDRESS",
 		    spec->name, addr_format(&addr, false, text));
 	if (!store_config(view->store, &config) && !config.snat_ports)
 		add(problems, "no_port",

@@ -195,7 +195,8 @@ bool spec_has_name(const struct spec *spec)
 	return strcmp(spec->name, listener);
 }
 
-bool spec_same_source(const struct spec *left, const struct spec *right)
+/* What the target sees as the source is chosen in the same way. */
+static bool same_source(const struct spec *left, const struct spec *right)
 {
 	return left->is_masqueraded == right->is_masqueraded &&
 	       left->has_hairpin == right->has_hairpin && addr_equal(&left->snat, &right->snat);
@@ -203,7 +204,7 @@ bool spec_same_source(const struct spec *left, const struct spec *right)
 
 bool spec_same_row(const struct spec *left, const struct spec *right)
 {
-	return spec_same_target(left, right) && spec_same_source(left, right) &&
+	return spec_same_target(left, right) && same_source(left, right) &&
 	       left->mss_host == right->mss_host && !*left->allow == !*right->allow &&
 	       !*left->deny == !*right->deny;
 }

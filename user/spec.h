@@ -89,8 +89,6 @@ void spec_format_target(const struct spec *spec, char *text);
 bool spec_has_name(const struct spec *spec);
 bool spec_equal(const struct spec *left, const struct spec *right);
 bool spec_same_target(const struct spec *left, const struct spec *right);
-/* What the target sees as the source is chosen in the same way. */
-bool spec_same_source(const struct spec *left, const struct spec *right);
 /* Packets are treated alike but for whose they are: the rule may keep its id. */
 bool spec_same_row(const struct spec *left, const struct spec *right);
 /* Not every source is admitted. */

@@ -119,9 +119,9 @@ static void merge_except(struct spec *spec)
 	qsort(spec->except, spec->except_count, sizeof(*spec->except), compare_ports);
 	for (uint8_t i = 0; i < spec->except_count; i++) {
 		const struct spec_ports next = spec->except[i];
-		struct spec_ports *last = &spec->except[kept - 1];
+		struct spec_ports *last = kept ? &spec->except[kept - 1] : NULL;
 
-		if (!kept || next.first_host > last->last_host + 1)
+		if (!last || next.first_host > last->last_host + 1)
 			spec->except[kept++] = next;
 		else if (next.last_host > last->last_host)
 			last->last_host = next.last_host;

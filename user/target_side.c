@@ -98,18 +98,23 @@ int target_side_sync(const struct instance *instance, struct store *store)
 	bool is_complete = nexthop_target_sides(&needed, &count);
 	int result = store_interfaces(store, &rows, &row_count);
 
-	for (size_t i = 0; !result && i < count; i++)
-		if (!has_row(needed[i], rows, row_count))
-			result = attach(instance, store, needed[i]);
+	if (result)
+		goto out;
+	for (size_t i = 0; i < count; i++) {
+		int err = has_row(needed[i], rows, row_count) ? 0
+							      : attach(instance, store, needed[i]);
+
+		result = result ?: err;
+	}
 	for (size_t i = 0; is_complete && i < row_count; i++) {
 		int err = 0;
 
 		if (rows[i].interface.flags & XDNAT_TARGET_SIDE &&
 		    !is_among(rows[i].ifindex, needed, count))
 			err = interface_unload(instance, store, rows[i].ifindex);
-		if (err && !result)
-			result = err;
+		result = result ?: err;
 	}
+out:
 	free(rows);
 	return result;
 }
