@@ -10,7 +10,6 @@ import pytest
 import talk
 from network import CLIENT, CLIENT6, ROUTER, ROUTER6, SERVER, SERVER6
 from talks import rule
-from test_shared import needs_dispatcher
 
 LAN_MTU = 1400
 TCP_SAVE_SYN, TCP_SAVED_SYN = 27, 28
@@ -106,14 +105,3 @@ def test_largest_segment(network, mode, client, listener, server, port):
     """In SYN and SYN-ACK: made smaller, never larger; auto: what the smaller MTU of both
     ways leaves."""
     expect_mss(network, client, listener, server, port)
-
-
-@needs_dispatcher
-def test_largest_segment_beside_others(network, xdnat):
-    """The same in libxdp's dispatcher."""
-    with narrow_lan(network):
-        xdnat("load", "wan", "lan", "--shared", *in_mode.SMALL)
-        add_rules(xdnat)
-        for port in RULES:
-            for ends in (CLIENT, ROUTER, SERVER), (CLIENT6, ROUTER6, SERVER6):
-                expect_mss(network, *ends, port)

@@ -12,8 +12,9 @@ import struct
 import bpf
 import pytest
 import talk
+import test_mss
 import world as w
-from network import ROUTER, SERVER
+from network import CLIENT, CLIENT6, ROUTER, ROUTER6, SERVER, SERVER6
 
 DISPATCHERS = "/sys/fs/bpf/xdp"
 NATIVE, GENERIC = 1, 2
@@ -329,3 +330,14 @@ def test_seen_from_another_namespace(network, xdnat):
     assert elsewhere.is_on("lan")
     assert "nsenter" in elsewhere.refused(5, "unload", "--all")
     assert xdnat.is_on("lan")
+
+
+@needs_dispatcher
+def test_largest_segment_beside_others(network, xdnat):
+    """mss= in the dispatcher, as alone."""
+    with test_mss.narrow_lan(network):
+        xdnat("load", "wan", "lan", "--shared", *SMALL)
+        test_mss.add_rules(xdnat)
+        for port in test_mss.RULES:
+            for ends in (CLIENT, ROUTER, SERVER), (CLIENT6, ROUTER6, SERVER6):
+                test_mss.expect_mss(network, *ends, port)
