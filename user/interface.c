@@ -225,14 +225,17 @@ int interface_unload(const struct instance *instance, struct store *store, uint3
 	int err = attach_detach_xdp(instance, ifindex);
 	struct store_interface row;
 
+	if (err)
+		return err;
 	if (interface_find(store, ifindex, &row))
-		return err ? err : attach_tc_remove(instance, ifindex, false);
-	if (!err)
-		err = attach_tc_remove(instance, ifindex, row.interface.flags & XDNAT_OWN_CLSACT);
+		return attach_tc_remove(instance, ifindex, false);
+	err = attach_tc_remove(instance, ifindex, row.interface.flags & XDNAT_OWN_CLSACT);
+	if (err)
+		return err;
 	hide_vlan_tags(&row);
 	store_device_remove(store, ifindex);
 	store_interface_remove(store, ifindex);
-	return err;
+	return 0;
 }
 
 int interface_step_back(const struct instance *instance, struct store *store,
