@@ -248,7 +248,7 @@ int interface_step_back(const struct instance *instance, struct store *store,
 		return err;
 	hide_vlan_tags(&side);
 	side.interface.mode = XDNAT_MODE_TC;
-	side.interface.flags &= XDNAT_NO_ETHERNET | XDNAT_OWN_CLSACT | XDNAT_LISTENS;
+	side.interface.flags &= XDNAT_NO_ETHERNET | XDNAT_OWN_CLSACT;
 	side.interface.flags |= XDNAT_TARGET_SIDE;
 	return store_interface_put(store, &side);
 }

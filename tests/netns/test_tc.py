@@ -3,10 +3,13 @@
 back, and the interfaces that get them for a target's sake."""
 import json
 import shutil
+import socket
 import time
 
 import pytest
+import talk
 import world as w
+from in_mode import counted
 from network import CLIENT, SERVER
 from traces import shape
 
@@ -228,6 +231,29 @@ def test_targets_side_is_loaded_and_unloaded(network, xdnat, router):
     assert "xdp" not in router.ip("link", "show", "lan") and has_own(router, "lan")
     xdnat("unload", "--all")
     assert shape(network) == before
+
+
+def test_nobody_listens_at_a_targets_side(network, xdnat, router, service):
+    """What was unloaded and is a target's side still is no way out to clients any more:
+    the leak guard lets other targets' answers go there."""
+    elsewhere = "10.9.0.9"
+    network.client.ip("addr", "add", elsewhere + "/32", "dev", "eth0")
+    router.ip("route", "add", elsewhere + "/32", "dev", "wan")
+    try:
+        service(network.client, talk.udp_echo, 80, elsewhere, kind=socket.SOCK_DGRAM)
+        xdnat("load", "wan", "lan", "--mode", "tc")
+        xdnat("rule", "add", "*:8080:%s:80/udp" % SERVER)
+        xdnat("rule", "add", "*:8081:%s:80/udp" % elsewhere)
+        with network.server.socket(kind=socket.SOCK_DGRAM) as sock:
+            sock.settimeout(20)
+            sock.sendto(b"directly", (elsewhere, 80))
+            w.wait(lambda: counted(xdnat, "leak"), "lan is guarded while it is loaded")
+            assert "stay" in xdnat("unload", "lan").stdout
+            sock.sendto(b"directly", (elsewhere, 80))
+            assert sock.recvfrom(100)[1] == (elsewhere, 80)
+    finally:
+        router.ip("route", "del", elsewhere + "/32")
+        network.client.ip("addr", "del", elsewhere + "/32", "dev", "eth0")
 
 
 def test_targets_side_ends_with_its_rules(xdnat, router):
