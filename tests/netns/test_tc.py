@@ -287,6 +287,29 @@ def test_targets_side_follows_the_route(xdnat, router):
         router.run("ip", "link", "del", "spare", check=False)
 
 
+@pytest.fixture
+def pair(router):
+    """spare and spare2: interfaces that no traffic needs."""
+    router.ip("link", "add", "spare", "type", "veth", "peer", "name", "spare2")
+    router.ip("link", "set", "spare", "up")
+    router.ip("link", "set", "spare2", "up")
+    yield "spare", "spare2"
+    for device in "spare", "renamed":
+        router.run("ip", "link", "del", device, check=False)
+
+
+def test_load_that_fails_leaves_a_targets_side(xdnat, router, pair):
+    """What it was before, it is again: without a daemon, too."""
+    xdnat("load", "wan", "--no-daemon")
+    xdnat("rule", "add", "*:8080:%s:80" % SERVER)
+    router.run("tc", "qdisc", "add", "dev", "spare", "ingress")
+    xdnat.refused(5, "load", "lan", "spare", "--mode", "native", "--no-daemon")
+    assert sides(xdnat) == {"wan": (False, True), "lan": (True, True)}
+    assert has_own(router, "lan") and "xdp" not in router.ip("link", "show", "lan")
+    assert listeners(xdnat) == 1
+
+
+@pytest.mark.parametrize("refusing", [0, 1], ids=["first", "second"])
 def test_client_side_is_not_a_targets(xdnat, router):
     """A target behind a loaded interface adds nothing."""
     xdnat("load", "wan", "lan", "--mode", "native")
