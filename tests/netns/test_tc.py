@@ -310,6 +310,26 @@ def test_load_that_fails_leaves_a_targets_side(xdnat, router, pair):
 
 
 @pytest.mark.parametrize("refusing", [0, 1], ids=["first", "second"])
+def test_one_that_refuses_filters_keeps_no_other_from_them(xdnat, router, pair, refusing):
+    """Of two targets' sides; it is told of."""
+    xdnat("load", "wan", "--no-daemon")
+    for n, device in enumerate(pair):
+        xdnat("rule", "add", "808%d:192.0.2.%d:80" % (n, n))
+        router.ip("route", "add", "192.0.2.%d/32" % n, "dev", device)
+    router.run("tc", "qdisc", "add", "dev", pair[refusing], "ingress")
+    assert "no tc filters on %s" % pair[refusing] in xdnat("load", "--no-daemon").stderr
+    assert has_own(router, pair[1 - refusing])
+
+
+def test_renamed_while_nobody_follows(xdnat, router, pair):
+    """It is found by its index, and attached again under its new name."""
+    xdnat("load", "spare", "--mode", "native", "--no-daemon")
+    router.ip("link", "set", "spare", "name", "renamed")
+    router.run("tc", "filter", "del", "dev", "renamed", "egress", "prio", PRIORITY)
+    assert "renamed: attached again (native)" in xdnat("load", "--no-daemon").stdout
+    assert has_own(router, "renamed") and xdnat.is_on("renamed")
+
+
 def test_client_side_is_not_a_targets(xdnat, router):
     """A target behind a loaded interface adds nothing."""
     xdnat("load", "wan", "lan", "--mode", "native")
