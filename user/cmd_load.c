@@ -200,6 +200,8 @@ static void note_again(const struct netlink_link *link, uint8_t mode, void *cont
 {
 	struct loading *loading = context;
 
+	if (is_side(loading, link->ifindex))
+		return;
 	cmd_load_note(loading->changes, loading->store, link->ifindex,
 		      (struct cmd_load_change){.word = "reattached"});
 	preflight_warn(link, mode);

@@ -330,6 +330,15 @@ def test_renamed_while_nobody_follows(xdnat, router, pair):
     assert has_own(router, "renamed") and xdnat.is_on("renamed")
 
 
+def test_targets_side_that_is_attached_again_is_not_reported(xdnat, router):
+    """It is nobody's interface: no line and no warning of load's about it."""
+    xdnat("load", "wan", "--no-daemon")
+    xdnat("rule", "add", "8080:%s:80" % SERVER)
+    router.run("tc", "qdisc", "del", "dev", "lan", "clsact")
+    done = xdnat("load", "--no-daemon")
+    assert has_own(router, "lan") and "lan" not in done.stdout + done.stderr, done
+
+
 def test_client_side_is_not_a_targets(xdnat, router):
     """A target behind a loaded interface adds nothing."""
     xdnat("load", "wan", "lan", "--mode", "native")
