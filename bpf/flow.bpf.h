@@ -178,6 +178,26 @@ static __noinline struct xdnat_half *flow_find_partner(const struct stored *stor
 	return other->half;
 }
 
+/* The half whose packets look like tuple and leave as leaving says; its own half is
+ * filled in. 0, -EEXIST, or what else the kernel's hash says (full). */
+static __always_inline int flow_insert4(const struct tuple *tuple, const struct tuple *leaving,
+					struct xdnat_half4 *half4)
+{
+	key4_from(tuple, &half4->key);
+	half4->src = leaving->src.word[3];
+	half4->dst = leaving->dst.word[3];
+	return bpf_map_update_elem(&xdnat_flows4, &half4->key, half4, BPF_NOEXIST);
+}
+
+static __always_inline int flow_insert6(const struct tuple *tuple, const struct tuple *leaving,
+					struct xdnat_half6 *half6)
+{
+	half6->key = *key6_of(tuple);
+	__builtin_memcpy(half6->src, &leaving->src, sizeof(half6->src));
+	__builtin_memcpy(half6->dst, &leaving->dst, sizeof(half6->dst));
+	return bpf_map_update_elem(&xdnat_flows6, &half6->key, half6, BPF_NOEXIST);
+}
+
 static __always_inline void flow_delete(const struct tuple *tuple)
 {
 	if (tuple->is_v6) {

@@ -29,8 +29,10 @@ static __always_inline bool forward_is_to_us(const struct packet *pkt, const str
 }
 
 /* Takes down what is decided by: the packet's tuple and traits. making: hook and
- * in_ifindex. */
-static __noinline void forward_note(const struct packet *pkt, struct making *making)
+ * in_ifindex. The result is the flaw, unless it depends on the way: at the way out
+ * nobody takes anything off the TTL, and this host delivers what it may not forward. */
+static __noinline enum xdnat_reason forward_note(const struct packet *pkt, struct making *making,
+						 enum xdnat_reason flaw)
 {
 	struct traits *traits = &making->traits;
 
@@ -43,10 +45,12 @@ static __noinline void forward_note(const struct packet *pkt, struct making *mak
 		.tcp_flags = pkt->tcp_flags,
 		.has_payload = pkt->payload_bytes != 0,
 		.is_to_us = forward_is_to_us(pkt, making),
+		.is_last_hop = flaw == XDNAT_DROP_TTL && making->hook != XDNAT_HOOK_EGRESS,
 		.has_ports = true,
 	};
 	if (pkt->ip4)
 		traits->is_bad_header = !packet_header_is_valid(pkt->ip4);
+	return flaw == XDNAT_DROP_TTL ? XDNAT_FORWARDED : flaw;
 }
 
 /* Is it this hook that sends by making->hop? */
@@ -155,6 +159,8 @@ static __always_inline enum xdnat_reason forward_admit(const struct making *maki
 {
 	if (making->traits.is_bad_header)
 		return XDNAT_DROP_HEADER_CHECKSUM;
+	if (making->traits.is_last_hop && !(rule->flags & XDNAT_RULE_LOCAL))
+		return XDNAT_DROP_TTL;
 	if (is_bad_source(&making->original, rule))
 		return XDNAT_DROP_BAD_SOURCE;
 	return making->traits.is_tcp ? rule_admit_tcp(making->traits.tcp_flags) : XDNAT_FORWARDED;
@@ -288,6 +294,8 @@ static __noinline enum xdnat_reason forward_by_flow(void *ctx, const struct stor
 	if (READ_ONCE(half->state) & XDNAT_DEAD)
 		return READ_ONCE(half->state) & XDNAT_RESTING ? XDNAT_DROP_EXPIRED
 							      : XDNAT_DROP_BUSY;
+	if (making->traits.is_last_hop && READ_ONCE(half->out_ifindex) != LOCAL_IFINDEX)
+		return XDNAT_DROP_TTL;
 	partner = flow_find_partner(stored, &making->original, &making->partner, &other);
 	if (life_is_expired(half, partner, making->traits.is_tcp, 0))
 		return XDNAT_DROP_EXPIRED;
@@ -349,6 +357,19 @@ static __always_inline enum xdnat_reason forward_decide(void *ctx, struct making
 	if (!flow_find(&making->original, &stored))
 		return XDNAT_DROP_BUSY;
 	return forward_as(&stored, making, making->reply_hop.mtu);
+}
+
+/* At XDNAT_HOOK_EGRESS: what cannot be translated and has a flaw. A live flow's answer
+ * must not be seen as it is. */
+static __always_inline enum xdnat_reason forward_refuse_out(const struct making *making,
+							    enum xdnat_reason flaw)
+{
+	struct stored stored;
+
+	if (!flow_find(&making->original, &stored) || stored.half->direction != XDNAT_REPLY ||
+	    (READ_ONCE(stored.half->state) & XDNAT_DEAD))
+		return XDNAT_PASS_NO_RULE;
+	return flaw;
 }
 
 /* At XDNAT_HOOK_EGRESS: a target's answer that the kernel sends out by itself, from

@@ -51,7 +51,7 @@ __noinline enum xdnat_reason frame_note(struct xdp_md *ctx, struct making *makin
 	if (pkt.has_ports) {
 		making->hook = XDNAT_HOOK_XDP;
 		making->in_ifindex = ctx->ingress_ifindex;
-		forward_note(&pkt, making);
+		reason = forward_note(&pkt, making, reason);
 	}
 	return reason;
 }

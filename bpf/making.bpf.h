@@ -67,10 +67,7 @@ static __noinline int half_insert4(struct making *making, const struct tuple *tu
 
 	__builtin_memset(half4, 0, sizeof(*half4));
 	half_prepare(making, &half4->half, direction);
-	key4_from(tuple, &half4->key);
-	half4->src = leaving->src.word[3];
-	half4->dst = leaving->dst.word[3];
-	return bpf_map_update_elem(&xdnat_flows4, &half4->key, half4, BPF_NOEXIST);
+	return flow_insert4(tuple, leaving, half4);
 }
 
 static __noinline int half_insert6(struct making *making, const struct tuple *tuple,
@@ -80,10 +77,7 @@ static __noinline int half_insert6(struct making *making, const struct tuple *tu
 
 	__builtin_memset(half6, 0, sizeof(*half6));
 	half_prepare(making, &half6->half, direction);
-	half6->key = *key6_of(tuple);
-	__builtin_memcpy(half6->src, &leaving->src, sizeof(half6->src));
-	__builtin_memcpy(half6->dst, &leaving->dst, sizeof(half6->dst));
-	return bpf_map_update_elem(&xdnat_flows6, &half6->key, half6, BPF_NOEXIST);
+	return flow_insert6(tuple, leaving, half6);
 }
 
 /* Inserts one half: 0, -EEXIST, or what else the kernel's hash says (full). */

@@ -73,8 +73,9 @@ struct traits {
 	__u8 has_payload;   /* of TCP */
 	__u8 is_bad_header; /* IPv4: its checksum is wrong */
 	__u8 is_to_us;	    /* by its MAC address, if it has one */
+	__u8 is_last_hop;   /* it may be delivered, not forwarded */
 	__u8 has_ports;	    /* else nothing is decided about it, and nothing else is set */
-	__u8 pad[2];
+	__u8 pad;
 };
 
 /* Addresses and ports in the family-blind form of the cold paths and of rules. */

@@ -19,8 +19,8 @@
 #define SKB_HEADER_BYTES 128
 /* What tc_index says of an skb between our two hooks, and nowhere else. */
 #define SKB_TRANSLATED 0x7864
-#define TCP_CHECK	 16 /* offsets: RFC 9293 section 3.1, RFC 768 */
-#define UDP_CHECK	 6
+#define TCP_CHECK      16 /* offsets: RFC 9293 section 3.1, RFC 768 */
+#define UDP_CHECK      6
 
 /* How much of the linear part's beginning is read. Of joined packets, which carry no
  * SYN and so no MSS, as little as can be: TCP sends them with their headers alone in the
@@ -114,7 +114,7 @@ __noinline enum xdnat_reason skb_note(struct __sk_buff *skb, struct making *maki
 		return reason;
 	if (making->hook == XDNAT_HOOK_INGRESS && l2_bytes) /* else it is the next hop's */
 		pkt.eth = skb_eth(skb);
-	forward_note(&pkt, making);
+	reason = forward_note(&pkt, making, reason);
 	if (!reason)
 		skb_count_wire(skb, &pkt, &making->traits);
 	return reason;
@@ -162,13 +162,13 @@ static __always_inline void skb_remember(const struct packet *pkt, __u32 l2_byte
 		__builtin_memcpy(headers->ip4_tail, &pkt->ip4->ttl, sizeof(headers->ip4_tail));
 	}
 	headers->check = headers->l4 + (pkt->tcp ? TCP_CHECK : UDP_CHECK);
-	if (!pkt->tcp && !pkt->udp->check)
+	if (!pkt->tcp && pkt->udp && !pkt->udp->check)
 		headers->has_check = 0;
 }
 
 /* The IPv4 header from TTL to destination. hops: by how much TTL goes down. */
-static __noinline void skb_write_ip4(struct __sk_buff *skb, const struct skb_headers *headers,
-				     const struct making *making, __u32 hops)
+static __noinline int skb_write_ip4(struct __sk_buff *skb, const struct skb_headers *headers,
+				    const struct making *making, __u32 hops)
 {
 	struct {
 		__u8 ttl;
@@ -185,19 +185,20 @@ static __noinline void skb_write_ip4(struct __sk_buff *skb, const struct skb_hea
 		delta += rewrite_ttl_delta();
 	tail.check = csum_apply(tail.check, csum_fold(delta));
 	__builtin_memcpy(tail.addrs, making->to.addrs, sizeof(tail.addrs));
-	bpf_skb_store_bytes(skb, headers->l3 + offsetof(struct iphdr, ttl), &tail, sizeof(tail), 0);
+	return bpf_skb_store_bytes(skb, headers->l3 + offsetof(struct iphdr, ttl), &tail,
+				   sizeof(tail), 0);
 }
 
 /* The IPv6 header from hop limit to destination. */
-static __noinline void skb_write_ip6(struct __sk_buff *skb, const struct skb_headers *headers,
-				     const struct making *making, __u32 hops)
+static __noinline int skb_write_ip6(struct __sk_buff *skb, const struct skb_headers *headers,
+				    const struct making *making, __u32 hops)
 {
 	__u8 hop_limit = headers->hop_limit - hops;
 
-	bpf_skb_store_bytes(skb, headers->l3 + offsetof(struct ipv6hdr, hop_limit), &hop_limit,
-			    sizeof(hop_limit), 0);
-	bpf_skb_store_bytes(skb, headers->l3 + offsetof(struct ipv6hdr, saddr), making->to.addrs,
-			    sizeof(making->to.addrs), 0);
+	return bpf_skb_store_bytes(skb, headers->l3 + offsetof(struct ipv6hdr, hop_limit),
+				   &hop_limit, sizeof(hop_limit), 0) |
+	       bpf_skb_store_bytes(skb, headers->l3 + offsetof(struct ipv6hdr, saddr),
+				   making->to.addrs, sizeof(making->to.addrs), 0);
 }
 
 /*
@@ -206,51 +207,53 @@ static __noinline void skb_write_ip6(struct __sk_buff *skb, const struct skb_hea
  * (CHECKSUM_COMPLETE) stays true by the last line: the first call takes the addresses
  * for changed in a header that sums them up as IPv4's does, IPv6's has no checksum.
  */
-static __noinline void skb_write_l4(struct __sk_buff *skb, const struct skb_headers *headers,
-				    const struct making *making, __u32 hops)
+static __noinline int skb_write_l4(struct __sk_buff *skb, const struct skb_headers *headers,
+				   const struct making *making, __u32 hops)
 {
 	__u32 addrs = rewrite_addr_delta(&making->original, &making->leaving);
 	__u32 ports = rewrite_port_delta(&making->original, &making->leaving);
 	__be16 mss = bpf_htons(making->mss_host);
+	__u64 udp = making->original.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 	__u32 whole = 0;
+	int err = 0;
 
 	if (headers->mss) {
-		bpf_skb_store_bytes(skb, headers->mss, &mss, sizeof(mss), 0);
+		err = bpf_skb_store_bytes(skb, headers->mss, &mss, sizeof(mss), 0);
 		ports = csum_fold(ports + headers->mss_delta);
 	}
-	bpf_l4_csum_replace(
-		skb, headers->check, 0, addrs,
-		BPF_F_PSEUDO_HDR |
-			(making->original.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0));
-	bpf_l4_csum_replace(skb, headers->check, 0, ports,
-			    making->original.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0);
-	bpf_skb_store_bytes(skb, headers->l4, &making->to.ports, sizeof(making->to.ports), 0);
+	err |= bpf_l4_csum_replace(skb, headers->check, 0, addrs, BPF_F_PSEUDO_HDR | udp);
+	err |= bpf_l4_csum_replace(skb, headers->check, 0, ports, udp);
+	err |= bpf_skb_store_bytes(skb, headers->l4, &making->to.ports, sizeof(making->to.ports),
+				   0);
 	if (making->original.is_v6)
 		whole = addrs + (hops ? csum_diff16(bpf_htons(1), 0) : 0);
 	else if (!headers->has_check)
 		whole = ports;
 	if (whole)
 		bpf_csum_update(skb, whole);
+	return err;
 }
 
 /* Writes making->to, the Ethernet header aside. Parses anew: while there is something to
  * decide, the verifier need not remember what kind of packet it is. */
-__noinline int skb_rewrite(struct __sk_buff *skb, const struct making *making, __u32 l2_bytes,
-			   __u32 hops)
+__noinline enum xdnat_reason skb_rewrite(struct __sk_buff *skb, const struct making *making,
+					 __u32 l2_bytes, __u32 hops)
 {
 	struct skb_headers headers;
 	struct packet pkt = {};
+	enum xdnat_reason flaw = skb_parse(skb, l2_bytes, &pkt);
+	int err;
 
-	if (!making || skb_parse(skb, l2_bytes, &pkt))
-		return 0;
+	if (!making || (flaw && flaw != XDNAT_DROP_TTL) || !pkt.has_ports)
+		return XDNAT_DROP_NO_MEMORY;
 	skb_remember(&pkt, l2_bytes, &headers);
 	skb_remember_mss(skb, &pkt, making->mss_host, &headers);
 	if (making->original.is_v6)
-		skb_write_ip6(skb, &headers, making, hops);
+		err = skb_write_ip6(skb, &headers, making, hops);
 	else
-		skb_write_ip4(skb, &headers, making, hops);
-	skb_write_l4(skb, &headers, making, hops);
-	return 0;
+		err = skb_write_ip4(skb, &headers, making, hops);
+	err |= skb_write_l4(skb, &headers, making, hops);
+	return err ? XDNAT_DROP_NO_MEMORY : XDNAT_FORWARDED;
 }
 
 /* To this host. What XDP handed on has nobody's address. */
@@ -294,25 +297,32 @@ static __always_inline bool skb_end_translated(struct __sk_buff *skb)
 	return is_translated;
 }
 
-/* Sends the rewritten skb by making->hop. The result is tc's verdict. */
-static __noinline int skb_send(struct __sk_buff *skb, const struct making *making, __u32 l2_bytes)
+/* Sends the rewritten skb by making->hop, as *verdict, which is tc's. */
+static __noinline enum xdnat_reason skb_send(struct __sk_buff *skb, const struct making *making,
+					     __u32 l2_bytes, int *verdict)
 {
 	const struct xdnat_interface *out = interface_get(making->hop.ifindex);
 
 	if (!out)
-		return TC_ACT_SHOT;
+		return XDNAT_DROP_NOT_LOADED; /* not any more */
 	skb->tc_index = SKB_TRANSLATED;
 	if (skb->vlan_present) /* a priority tag */
 		bpf_skb_vlan_pop(skb);
-	if (out->flags & XDNAT_NO_ETHERNET)
-		return bpf_redirect(making->hop.ifindex, 0);
+	if (out->flags & XDNAT_NO_ETHERNET) {
+		*verdict = bpf_redirect(making->hop.ifindex, 0);
+		return XDNAT_FORWARDED;
+	}
 	/* bpf_redirect_neigh() drops what has no room for an Ethernet header. */
 	if (!l2_bytes && bpf_skb_change_head(skb, ETH_HLEN, 0))
-		return TC_ACT_SHOT;
-	if (!l2_bytes || making->hop.way == WAY_NEIGHBOUR)
-		return skb_send_by_neighbour(&making->hop);
-	bpf_skb_store_bytes(skb, 0, making->hop.eth, sizeof(making->hop.eth), 0);
-	return bpf_redirect(making->hop.ifindex, 0);
+		return XDNAT_DROP_NO_MEMORY;
+	if (!l2_bytes || making->hop.way == WAY_NEIGHBOUR) {
+		*verdict = skb_send_by_neighbour(&making->hop);
+		return XDNAT_FORWARDED;
+	}
+	if (bpf_skb_store_bytes(skb, 0, making->hop.eth, sizeof(making->hop.eth), 0))
+		return XDNAT_DROP_NO_MEMORY;
+	*verdict = bpf_redirect(making->hop.ifindex, 0);
+	return XDNAT_FORWARDED;
 }
 
 static __always_inline __u32 skb_l2_bytes(const struct __sk_buff *skb)
@@ -349,6 +359,7 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 	struct making *making = skb_making(skb, XDNAT_HOOK_INGRESS);
 	__u32 l2_bytes = skb_l2_bytes(skb);
 	enum xdnat_reason reason;
+	bool is_local;
 
 	if (!making)
 		return XDNAT_PASS_NOT_IP;
@@ -361,15 +372,14 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 	reason = skb_decide(skb);
 	if (reason)
 		return reason;
-	if (making->hop.ifindex == LOCAL_IFINDEX) {
-		skb_rewrite(skb, making, l2_bytes, 0);
-		*verdict = skb_deliver(skb, l2_bytes);
-	} else {
-		skb_rewrite(skb, making, l2_bytes, 1);
-		*verdict = skb_send(skb, making, l2_bytes);
-	}
-	/* Its interface was unloaded since the decision, or there is no memory. */
-	return *verdict == TC_ACT_SHOT ? XDNAT_DROP_NOT_LOADED : XDNAT_FORWARDED;
+	is_local = making->hop.ifindex == LOCAL_IFINDEX;
+	reason = skb_rewrite(skb, making, l2_bytes, !is_local);
+	if (reason)
+		return reason;
+	if (!is_local)
+		return skb_send(skb, making, l2_bytes, verdict);
+	*verdict = skb_deliver(skb, l2_bytes);
+	return XDNAT_FORWARDED;
 }
 
 /* forward_reply_out(), as well. */
@@ -397,13 +407,12 @@ static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
 		return icmp_out(skb, making, l2_bytes);
 	if (!making->traits.has_ports)
 		return reason < XDNAT_FIRST_HAND_ON ? reason : XDNAT_PASS_MALFORMED;
+	reason = reason ? forward_refuse_out(making, reason) : skb_reply_out(skb);
 	if (!reason)
-		reason = skb_reply_out(skb);
-	if (!reason)
-		skb_rewrite(skb, making, l2_bytes, 0);
-	else if (leak_is_to_stop(&making->original, making->in_ifindex))
+		return skb_rewrite(skb, making, l2_bytes, 0);
+	if (leak_is_to_stop(&making->original, making->in_ifindex))
 		return XDNAT_DROP_LEAK;
-	return reason < XDNAT_FIRST_HAND_ON ? reason : XDNAT_PASS_NO_RULE;
+	return reason == XDNAT_DROP_EXPIRED ? XDNAT_PASS_NO_RULE : reason;
 }
 
 #endif

@@ -16,7 +16,8 @@ const struct opt cmd_global_options[] = {
 	 .type = OPT_TEXT,
 	 .value = "NAME",
 	 .text = &cmd_globals.instance,
-	 .help = "the instance (default: $XDNAT_INSTANCE or \"default\")"},
+	 .help = "the instance (default: $XDNAT_INSTANCE or \"default\"); messages that say what "
+		 "to type leave it out, so set the variable"},
 	{.name = "json",
 	 .type = OPT_FLAG,
 	 .flag = &cmd_globals.json,

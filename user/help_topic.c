@@ -38,11 +38,15 @@ static const char grammar_text[] =
 	"* leaves to this host what it listens on, as sockets come and go (seen within 5\n"
 	"seconds), and the ports by which answers to its own connections come in (sysctl\n"
 	"net.ipv4.ip_local_port_range, most often 32768-60999). A rule that names such\n"
-	"ports takes them. Where this host masquerades other hosts with nft, keep their\n"
-	"answers in that range, too, or * takes them: masquerade to :32768-60999\n"
+	"ports, 80 or 1-65535, takes them: of a service, and of a range that meets those\n"
+	"ports, `rule add` warns. Where this host masquerades other hosts with nft, keep\n"
+	"their answers in that range, too, or * takes them: masquerade to :32768-60999\n"
 	"\n"
 	"local: the address stays what it is, the port changes. Services that listen on\n"
-	"127.0.0.1 only are out of reach, and so is the listener for this host itself.\n"
+	"127.0.0.1 only are out of reach.\n"
+	"\n"
+	"This host as a client of its own listener is not forwarded, whatever the rule:\n"
+	"its packets never arrive on an interface. Connect to the target itself.\n"
 	"\n"
 	"`rule add -` and `rule replace -` read such rules from standard input, one a\n"
 	"line; empty lines and lines that begin with # are left out. All of them come\n"
@@ -74,10 +78,10 @@ static const char keys_text[] =
 
 static const char sources_text[] =
 	"allow= and deny= say whose new connections a rule takes. A client is admitted if\n"
-	"there is no allow=, or a prefix of it holds the client's address, and no prefix of\n"
-	"deny= does. To others it is as if the rule were not there: a less specific rule or\n"
-	"this host itself has their packets. Connections that exist go on until they end;\n"
-	"to end them at once: xdnat flow kill src=ADDR\n"
+	"there is no allow=, or a prefix of it holds the client's address, and no prefix\n"
+	"of deny= does. To others it is as if the rule were not there: a less specific\n"
+	"rule or this host itself has their packets. Connections that exist go on until\n"
+	"they end; to end them at once: xdnat flow kill src=ADDR\n"
 	"\n"
 	"  allow=192.0.2.0/24,198.51.100.7   prefixes or addresses of the rule's family\n"
 	"  allow=@/etc/xdnat/office          those in a file, one a line; empty lines and\n"
@@ -88,7 +92,8 @@ static const char sources_text[] =
 	"  xdnat rule enable NAME\n"
 	"which puts the new list in force at one blow. `rule add` of a rule that is there\n"
 	"does not read it. If it cannot be read, or a line is wrong, nothing changes: the\n"
-	"rule keeps the list that is in force (exit code 6; file and line are named).\n";
+	"rule keeps the list that is in force (exit code 6; file and line are named). An\n"
+	"empty file is a list of nobody.\n";
 
 static const char modes_text[] =
 	"Every loaded interface has two tc filters, and so has, by itself, every\n"
@@ -108,6 +113,9 @@ static const char modes_text[] =
 	"\n"
 	"What XDP cannot send itself (the next hop is not resolved, the way out is a\n"
 	"bridge or a tunnel) it hands on to tc: `xdnat stats` calls it handed on.\n"
+	"What tc forwards passes its filter on the way out, too: at egress it is counted\n"
+	"once more, as passed, translated.\n"
+	"tcpdump does not see what XDP forwards; what tc forwards it sees.\n"
 	"Somebody who deletes clsact or a filter gets it back from xdnatd, within two\n"
 	"seconds. Until then XDP goes on forwarding, and what it hands on reaches nobody:\n"
 	"this host never answers it. In tc mode this host itself answers meanwhile, as if\n"
@@ -155,17 +163,21 @@ static const char filter_text[] =
 	"  dst=ADDR[:PORT]   the listener or the target\n"
 	"  rule=NAME         made by this rule\n"
 	"  proto=tcp|udp\n"
-	"  state=WORD        embryo       the target has not answered yet\n"
+	"  state=WORD        embryo       the target has not answered yet or has refused:\n"
+	"                                 a RST, or an ICMP error, is no answer\n"
 	"                    half-open    TCP: answered, the client has not gone on\n"
 	"                    established  TCP: both have\n"
 	"                    answered     UDP: answered; as a filter also established TCP\n"
-	"                    closing      TCP: a FIN or RST has passed\n";
+	"                    closing      TCP: a FIN or RST has passed\n"
+	"\n"
+	"`flow list` shows \"-\" as RULE where the rule has been deleted or replaced since;\n"
+	"such flows go on.\n";
 
 static const char exit_text[] =
 	"  0  done, or it was so already\n"
 	"  1  failed\n"
 	"  2  the command line is wrong\n"
-	"  3  xdnat is not loaded\n"
+	"  3  xdnat is not loaded (`unload` then has nothing to take off)\n"
 	"  4  no such rule, flow or interface\n"
 	"  5  conflict: port taken, another XDP program, another network namespace\n"
 	"  6  invalid rule or configuration; nothing was changed\n"
@@ -180,26 +192,27 @@ static const char files_text[] =
 
 static const char json_text[] =
 	"With --json every command that prints data prints one object on stdout, and\n"
-	"'flow list' one object a line (JSON Lines). What is said to people stays on stderr.\n"
+	"'flow list' one object a line (JSON Lines). What is said to people stays on\n"
+	"stderr.\n"
 	"\n"
 	"  {\"version\": 1, \"kind\": \"flow_count\", \"count\": 3}\n"
-	"  {\"version\":1,\"kind\":\"error\",\"exit_code\":3,\"error\":\"xdnat is not loaded "
-	"...\"}\n"
+	"  {\"version\":1,\"kind\":\"error\",\"exit_code\":3,\"error\":\"xdnat is not...\"}\n"
 	"\n"
 	"kind says which object it is. A command that fails prints an object of the kind\n"
-	"error, at last; its exit_code is the command's. Within version 1 members keep name,\n"
-	"type and meaning, and are there whether or not they have something to say (null,\n"
-	"empty); later versions of xdnat may add members, kinds and words (of states,\n"
-	"reasons, problems): ignore what you do not know. Numbers are whole: bytes, packets,\n"
-	"seconds (_sec).\n"
+	"error, at last; its exit_code is the command's. Within version 1 members keep\n"
+	"name, type and meaning, and are there whether or not they have something to say\n"
+	"(null, empty); later versions of xdnat may add members, kinds and words (of\n"
+	"states, reasons, problems): ignore what you do not know. Numbers are whole:\n"
+	"bytes, packets, seconds (_sec).\n"
 	"\n"
-	"The JSON Schema, xdnat.schema.json, is installed in share/xdnat beside sbin/xdnat.\n";
+	"The JSON Schema, xdnat.schema.json, is installed in share/xdnat beside\n"
+	"sbin/xdnat.\n";
 
 const struct help_topic help_topics[] = {
 	{"grammar", "how a rule is written, by example", grammar_text},
 	{"keys", "what a rule can say besides, by example", keys_text},
 	{"sources", "allow= and deny=, lists in files", sources_text},
-	{"layouts", "router, relay, hairpin, docker, WireGuard, local", layouts_text},
+	{"layouts", "router, relay, hairpin, docker, tunnel, local", layouts_text},
 	{"modes", "XDP and tc", modes_text},
 	{"filter", "how flows are chosen", filter_text},
 	{"exit", "exit codes", exit_text},

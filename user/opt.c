@@ -7,6 +7,9 @@
 #include "addr.h"
 #include "fail.h"
 
+#define HELP_WIDTH 80
+#define MARGINS	   6 /* "  --" in front of the name, two blanks behind the value */
+
 /* word: "--flows" or "--flows=5". */
 static const struct opt *find(const struct opt *table, const char *word)
 {
@@ -135,6 +138,24 @@ static int left_width(const struct opt *opt)
 	return (int)(strlen(opt->name) + value);
 }
 
+/* The text between column and HELP_WIDTH; the cursor is at column. */
+static void print_wrapped(const char *text, int column)
+{
+	int room = HELP_WIDTH - column;
+
+	while ((int)strlen(text) > room) {
+		int length = room;
+
+		while (length && text[length] != ' ')
+			length--;
+		if (!length) /* one word, too long */
+			break;
+		printf("%.*s\n%*s", length, text, column, "");
+		text += length + 1;
+	}
+	puts(text);
+}
+
 void opt_help(const struct opt *options)
 {
 	int width = 0;
@@ -142,7 +163,9 @@ void opt_help(const struct opt *options)
 	for (const struct opt *opt = options; opt && opt->name; opt++)
 		if (left_width(opt) > width)
 			width = left_width(opt);
-	for (const struct opt *opt = options; opt && opt->name; opt++)
-		printf("  --%s%s%s%*s  %s\n", opt->name, opt->value ? " " : "",
-		       opt->value ? opt->value : "", width - left_width(opt), "", opt->help);
+	for (const struct opt *opt = options; opt && opt->name; opt++) {
+		printf("  --%s%s%s%*s  ", opt->name, opt->value ? " " : "",
+		       opt->value ? opt->value : "", width - left_width(opt), "");
+		print_wrapped(opt->help, width + MARGINS);
+	}
 }

@@ -16,7 +16,8 @@ static const struct {
 	[XDNAT_PASS_OTHER_MAC] =
 		{"other_mac",
 		 "not addressed to this interface's MAC address (broadcast, a bridge's)"},
-	[XDNAT_PASS_TRANSLATED] = {"translated", "on its way out as it was forwarded on its way in"},
+	[XDNAT_PASS_TRANSLATED] = {"translated",
+				   "on its way out as it was forwarded on its way in"},
 	[XDNAT_PASS_NO_RULE] = {"no_rule", "no rule and no flow: for this host or another program"},
 	[XDNAT_HAND_ON_NEIGHBOUR] = {"to_tc_neighbour",
 				     "the next hop's MAC address is not known yet: tc has the "
@@ -73,6 +74,7 @@ static const struct {
 				     "would show that address to the outside"},
 	[XDNAT_DROP_EXPIRED] = {"expired", "the flow has ended: the client must connect again"},
 	[XDNAT_DROP_BUSY] = {"busy", "the flow was being changed at that moment: senders retry"},
+	[XDNAT_DROP_NO_MEMORY] = {"no_memory", "the kernel had no memory to change the packet in"},
 };
 _Static_assert(sizeof(reasons) / sizeof(reasons[0]) == XDNAT_REASON_MAX, "a reason has no name");
 

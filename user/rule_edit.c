@@ -162,6 +162,14 @@ static void warn_of_connections(const struct spec *spec)
 			    own.last_host, spec->ports.first_host, spec->ports.last_host);
 }
 
+/* A file may have become empty by whatever makes it. */
+static void warn_of_sources(const struct store_rule *rule, const struct store_sources *sources)
+{
+	if (*rule->spec.allow && !sources->allow.count)
+		log_warning("rule %s admits nobody: there is no prefix in allow=%s",
+			    rule->spec.name, rule->spec.allow);
+}
+
 /* What will keep new rules from working: said, not refused, since routes, addresses
  * and neighbours may come later. */
 static void warn(const struct rule_edit *edit)
@@ -179,6 +187,7 @@ static void warn(const struct rule_edit *edit)
 	for (i = 0; i < change->added_count && i < RULES_JUDGED; i++) {
 		if (!change->added[i].spec.enabled)
 			continue;
+		warn_of_sources(&change->added[i], &change->sources[i]);
 		if (!change->was_enabled[i]) {
 			warn_of_service(&change->added[i].spec);
 			warn_of_connections(&change->added[i].spec);

@@ -2,9 +2,11 @@
 /*
  * A snapshot of the rules. Prints nothing and changes nothing.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr.h"
 #include "fail.h"
 #include "progress.h"
 #include "rule_set.h"
@@ -161,6 +163,24 @@ static const struct store_rule *find_spec(const struct rule_set *set, const stru
 	return NULL;
 }
 
+/* Which of the rules have the port that a word is; what people type for a name. */
+static int fail_no_rule(const struct rule_set *set, const char *word)
+{
+	char names[FAIL_TEXT_BYTES / 4] = "";
+	size_t used = 0;
+	uint16_t port_host;
+
+	if (port_parse(word, &port_host) == 0)
+		for (size_t i = 0; i < set->count && used < sizeof(names); i++)
+			if (spec_has_port(&set->rules[i].spec, port_host))
+				used += (size_t)snprintf(names + used, sizeof(names) - used, "%s%s",
+							 used ? ", " : "", set->rules[i].spec.name);
+	if (used)
+		return fail(-ENOENT, "there is no rule '%s'; port %s has: %s%s", word, word, names,
+			    used < sizeof(names) ? "" : "...");
+	return fail(-ENOENT, "there is no rule '%s'; see their names: xdnat rule list", word);
+}
+
 int rule_set_match(const struct rule_set *set, const char *const *words, size_t count,
 		   const struct store_rule **rule)
 {
@@ -182,5 +202,5 @@ int rule_set_match(const struct rule_set *set, const char *const *words, size_t 
 		*rule = find_spec(set, &spec);
 	if (*rule)
 		return 0;
-	return fail(-ENOENT, "there is no rule '%s'; see their names: xdnat rule list", words[0]);
+	return fail_no_rule(set, words[0]);
 }

@@ -75,8 +75,14 @@ static int parse_prefixes(const char *key, const char *value, unsigned int famil
 		return fail_long(key);
 	while (rest) {
 		struct addr_prefix prefix;
-		int err = take_prefix(&rest, families, &prefix);
+		int err;
 
+		if (*rest == '@')
+			return fail(-EINVAL,
+				    "%s=: a file stands alone: write the prefixes into it, and "
+				    "type %s=@%s",
+				    key, key, rest[1] ? rest + 1 : "FILE");
+		err = take_prefix(&rest, families, &prefix);
 		if (err)
 			return fail_while(err, "%s=", key);
 		used += (size_t)snprintf(text + used, SOURCE_TEXT_BYTES - used, "%s%s",

@@ -122,6 +122,19 @@ static bool is_printable(const char *text)
 	return printable;
 }
 
+/* "80 10.0.0.5": a blank where a colon would make a rule. */
+static int check_blank(const char *const *words, size_t count)
+{
+	char joined[XDNAT_SPEC_BYTES];
+	struct spec spec = {};
+
+	if (count < 2 || spec_key_is(words[1]) ||
+	    snprintf(joined, sizeof(joined), "%s:%s", words[0], words[1]) >= (int)sizeof(joined) ||
+	    spec_rule_parse(joined, &spec))
+		return 0;
+	return fail(-EINVAL, "a rule is one word: type %s", joined);
+}
+
 static int parse_words(const char *const *words, size_t count, struct spec *spec)
 {
 	const char *rule = count ? words[0] : "";
@@ -134,7 +147,9 @@ static int parse_words(const char *const *words, size_t count, struct spec *spec
 				    words[i]);
 	if (spec_key_is(rule))
 		return fail(-EINVAL, "\"%s\" comes after the rule: type the rule first", rule);
-	err = spec_rule_parse(rule, spec);
+	err = check_blank(words, count);
+	if (!err)
+		err = spec_rule_parse(rule, spec);
 	if (!err && count)
 		err = spec_keys_parse(words + 1, count - 1, spec);
 	if (!err)

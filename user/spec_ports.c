@@ -58,6 +58,8 @@ int spec_ports_parse(const char *text, struct spec_ports *ports, enum spec_form 
 		*ports = (struct spec_ports){1, UINT16_MAX};
 		return 0;
 	}
+	if (strchr(text, ','))
+		return fail(-EINVAL, "\"%s\": one port or range a rule; add a rule for each", text);
 	err = parse_range(text, ports);
 	*form = !err && ports->first_host < ports->last_host ? SPEC_RANGE : SPEC_EXACT;
 	return err;

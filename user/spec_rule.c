@@ -71,11 +71,35 @@ static int fail_no_target(const struct rule_parts *parts)
 	const char *target = parts->target ? parts->target : "";
 	const char *port = is_number(target) ? target : parts->ports;
 	int length = parts->listener_length;
+	struct xdnat_addr addr;
 
+	if (!*target && parts->bind && !spec_rule_parse_address(parts->bind, &addr))
+		return fail(-EINVAL,
+			    "%s names no target: to forward port %s to it, type %s:%s%s; to listen "
+			    "there, type %.*s:ADDRESS:%s%s",
+			    parts->whole, port, port, parts->bind, parts->slash, length,
+			    parts->whole, port, parts->slash);
 	return fail(-EINVAL,
 		    "%s names no target: type %.*s:ADDRESS:%s%s (for example %.*s:10.0.0.5:%s%s)",
 		    parts->whole, length, parts->whole, port, parts->slash, length, parts->whole,
 		    port, parts->slash);
+}
+
+/* What stands where PORTS belong can only be a target. */
+static bool is_host(const char *text)
+{
+	return *text == '[' || strchr(text, '.') || !strcmp(text, "local");
+}
+
+/* "http:10.0.0.5", "eth0:10.0.0.5:80": the first is BIND only because it is no number. */
+static int fail_no_port(const struct rule_parts *parts)
+{
+	const char *behind = parts->whole + strlen(parts->bind) + 1;
+
+	return fail(-EINVAL,
+		    "\"%s\" is not a port number: type PORT:%s, or, if clients come in there, "
+		    "%s:PORT:%s",
+		    parts->bind, behind, parts->bind, behind);
 }
 
 /* The target has several colons and no bracket: most likely IPv6. */
@@ -124,6 +148,8 @@ static int split_rule(char *copy, struct rule_parts *parts)
 	parts->ports = field;
 	parts->target = rest;
 	parts->listener_length = (int)(rest ? rest - 1 - copy : parts->slash - whole);
+	if (parts->bind && *parts->bind && is_host(parts->ports))
+		return fail_no_port(parts);
 	if (*parts->ports && (!parts->bind || *parts->bind))
 		return 0;
 	return fail(-EINVAL,

@@ -100,3 +100,19 @@ def test_every_command_is_taken(reader, source):
     finally:
         reader("xdnat unload --all")
         reader("xdnat load eth0 eth1 --mode native")
+
+
+def helped():
+    """Every text of help: what the overview names, and the overview."""
+    overview = w.run(w.XDNAT, "help").stdout.partition("\nForward ")[0]
+    named = re.findall(r"^  ([a-z]+(?: [a-z]+)*)", overview, re.M)
+    return [[]] + [one.removeprefix("help ").split() for one in named if one != "xdnat"]
+
+
+def test_help_fits_a_terminal():
+    """No line of it is longer than 80 columns."""
+    shown = {" ".join(words): w.run(w.XDNAT, "help", *words).stdout for words in helped()}
+    assert {"load", "rule list", "flow kill", "version"} | {*TOPICS, "sources", "json"} <= {*shown}
+    wide = [(name, line) for name, text in shown.items() for line in text.splitlines()
+            if len(line) > 80]
+    assert not wide, wide

@@ -78,6 +78,42 @@ def test_udp(network, shared, service, client, router, server):
 
 
 @SIDES
+def test_last_hop(network, shared, service, client, router, server):
+    """T056: what has one hop left is delivered, as this host takes nothing off it."""
+    add(shared)
+    service(network.router, talk.udp_echo, SERVICE, router, kind=socket.SOCK_DGRAM)
+    with udp_dial(network.client, router, PORT) as sock:
+        if ":" in client:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, 1)
+        for said in b"new", b"known":
+            sock.send(said)
+            assert sock.recv(100).endswith(said)
+
+
+def send_much(sock):
+    """Answers with more than fits a packet, and then with what it was asked."""
+    while True:
+        data, peer = sock.recvfrom(100)
+        sock.sendto(b"x" * 4000, peer)
+        sock.sendto(data, peer)
+
+
+@SIDES
+def test_answers_in_fragments(network, shared, service, client, router, server):
+    """They cannot be translated: no piece that names the service's port comes out."""
+    add(shared)
+    service(network.router, send_much, SERVICE, router, kind=socket.SOCK_DGRAM)
+    with wire.Tap(network.client, "eth0") as tap, \
+            udp_dial(network.client, router, PORT) as sock:
+        sock.send(b"say much")
+        assert sock.recv(65536) == b"say much"
+        ports = [one.ends[0][1] for one in tap.seen() if one.ends and one.ends[0][0] == router]
+    assert SERVICE not in ports and PORT in ports
+
+
+@SIDES
 def test_checksums_that_the_card_does_not_finish(network, shared, service, client, router, server):
     """The kernel finishes them behind tc: the client's kernel then checks them."""
     add(shared)

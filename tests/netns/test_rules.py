@@ -235,6 +235,16 @@ def test_unknown_words_list_the_known(native):
     assert "add" in message and "del" in message
 
 
+def test_a_port_is_no_name(native):
+    """Who types one is told the rules that have it."""
+    for rule in ("80:%s" % SERVER, "80:%s/udp" % SERVER, "90-99:%s" % SERVER):
+        native("rule", "add", rule)
+    for words in ["del", "80"], ["show", "80"], ["disable", "80"]:
+        assert "port 80 has: 80/tcp, 80/udp" in native.refused(4, "rule", *words)
+    assert "port 95 has: 90-99/tcp" in native.refused(4, "rule", "show", "95")
+    assert "xdnat rule list" in native.refused(4, "rule", "show", "443")
+
+
 def test_not_loaded(xdnat):
     for words in (["status"], ["stats"], ["rule", "list"], ["rule", "add", RULE],
                   ["rule", "del", NAME], ["flow", "list"], ["flow", "count"], ["confirm"]):
