@@ -97,14 +97,14 @@ def test_relative_path_is_refused_with_its_repair(shared, tmp_path):
     assert "deny='@%s'" % path in commands or "'deny=@%s'" % path in commands
 
 
-def test_empty_file_admits_nobody_and_is_said(xdnat, tmp_path):
+def test_empty_file_admits_nobody_and_is_said(shared, tmp_path):
     path = tmp_path / "list"
     path.write_text("# nobody yet\n")
     rule = "8080:%s:80" % SERVER
-    assert "admits nobody" in xdnat("rule", "add", rule, "allow=@%s" % path).stderr
+    assert "admits nobody" in shared("rule", "add", rule, "allow=@%s" % path).stderr
     path.write_text("192.0.2.0/24\n")
-    assert "admits nobody" not in xdnat("rule", "enable", "8080/tcp").stderr
-    assert "admits nobody" not in xdnat("rule", "replace", "8080/tcp", rule).stderr
+    assert "admits nobody" not in shared("rule", "enable", "8080/tcp").stderr
+    assert "admits nobody" not in shared("rule", "replace", "8080/tcp", rule).stderr
 
 
 @FAMILIES
