@@ -86,6 +86,14 @@ def site(made_site):
     made_site.xdnat("flow", "flush", "--yes")
 
 
+def test_tags_are_not_stripped_before_xdp(network, site):
+    """A bond strips them as network cards do: not while XDP is there, in either mode."""
+    row, = site.xdnat.rows("bond9")
+    assert row["rxvlan_off"] == (site.mode != "tc")
+    shown = network.router.run("ethtool", "-k", "bond9").stdout
+    assert "rx-vlan-offload: " + ("on" if site.mode == "tc" else "off") in shown
+
+
 # A VLAN device cannot be loaded natively.
 TAGGED = pytest.mark.parametrize("made_site", ["generic", "tc"], indirect=True)
 
