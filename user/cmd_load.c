@@ -31,6 +31,7 @@ struct loading {
 	const struct instance *instance;
 	struct store *store;
 	struct netlink_link *links; /* what to attach */
+	bool *were_sides;	    /* as links: a target's side before */
 	size_t count;
 	size_t attached; /* the first ones of them */
 	json_t *changes; /* by cmd_load_note() */
@@ -44,7 +45,8 @@ struct loading {
 static int find_links(struct loading *loading, const char *const *words, size_t count)
 {
 	loading->links = calloc(count + 1, sizeof(*loading->links));
-	if (!loading->links)
+	loading->were_sides = calloc(count + 1, sizeof(*loading->were_sides));
+	if (!loading->links || !loading->were_sides)
 		return fail(-ENOMEM, "no memory");
 	for (size_t i = 0; i < count; i++) {
 		struct netlink_link *link = &loading->links[loading->count];
@@ -166,6 +168,14 @@ static struct interface_wish make_wish(const struct loading *loading,
 	return wish;
 }
 
+static bool is_side(const struct loading *loading, uint32_t ifindex)
+{
+	struct store_interface row;
+
+	return !interface_find(loading->store, ifindex, &row) &&
+	       row.interface.flags & XDNAT_TARGET_SIDE;
+}
+
 static int attach_all(struct loading *loading)
 {
 	char why[INTERFACE_WHY_BYTES];
@@ -175,6 +185,7 @@ static int attach_all(struct loading *loading)
 		const struct netlink_link *link = &loading->links[loading->attached];
 		struct interface_wish wish = make_wish(loading, link);
 
+		loading->were_sides[loading->attached] = is_side(loading, link->ifindex);
 		err = interface_load(loading->instance, loading->store, link, &wish, why);
 		if (err)
 			continue;
@@ -189,6 +200,8 @@ static void note_again(const struct netlink_link *link, uint8_t mode, void *cont
 {
 	struct loading *loading = context;
 
+	if (is_side(loading, link->ifindex))
+		return;
 	cmd_load_note(loading->changes, loading->store, link->ifindex,
 		      (struct cmd_load_change){.word = "reattached"});
 	preflight_warn(link, mode);
@@ -226,6 +239,17 @@ static int upgrade(struct loading *loading)
 	return 0;
 }
 
+static void undo_link(const struct loading *loading, size_t i)
+{
+	uint32_t ifindex = loading->links[i].ifindex;
+	struct store_interface row;
+
+	if (loading->were_sides[i] && !interface_find(loading->store, ifindex, &row))
+		interface_step_back(loading->instance, loading->store, &row);
+	else
+		interface_unload(loading->instance, loading->store, ifindex);
+}
+
 /* The cause of it stays the message. */
 static void undo(struct loading *loading, int err)
 {
@@ -233,7 +257,7 @@ static void undo(struct loading *loading, int err)
 
 	snprintf(why, sizeof(why), "%s", fail_text());
 	for (size_t i = 0; i < loading->attached; i++)
-		interface_unload(loading->instance, loading->store, loading->links[i].ifindex);
+		undo_link(loading, i);
 	if (loading->is_new)
 		attach_destroy(loading->instance);
 	instance_remove_dirs(loading->instance);
@@ -342,6 +366,7 @@ out:
 	store_close(loading.store);
 	if (lock >= 0)
 		close(lock);
+	free(loading.were_sides);
 	free(loading.links);
 	return err;
 }

@@ -150,8 +150,11 @@ static void add_address(json_t *addresses, const struct xdnat_addr *addr)
 	size_t i;
 
 	addr_format(addr, false, text);
-	json_array_foreach(addresses, i,
-			   other) if (strcmp(json_string_value(other), text) == 0) return;
+	json_array_foreach(addresses, i, other)
+	{
+		if (strcmp(json_string_value(other), text) == 0)
+			return;
+	}
 	json_array_append_new(addresses, json_string(text));
 }
 
@@ -185,7 +188,10 @@ static void print_except(const json_t *except)
 	if (!json_array_size(except))
 		return;
 	printf("%-12s ", "except");
-	json_array_foreach(except, i, ports) printf("%s%s", i ? "," : "", json_string_value(ports));
+	json_array_foreach(except, i, ports)
+	{
+		printf("%s%s", i ? "," : "", json_string_value(ports));
+	}
 	printf("\n");
 }
 

@@ -26,6 +26,7 @@
 struct sockets {
 	struct host_socket *items;
 	size_t count, room;
+	bool has_connected; /* UDP sockets that are, too */
 };
 
 static int append(struct sockets *sockets, const struct host_socket *socket)
@@ -93,7 +94,8 @@ static int read_file(const char *path, uint8_t proto, bool is_v6, struct sockets
 			continue;
 		if (proto == SPEC_TCP && state != SOCKET_LISTENS)
 			break;
-		if (state != SOCKET_CONNECTED && !is_loopback(&socket.addr))
+		if ((sockets->has_connected || state != SOCKET_CONNECTED) &&
+		    !is_loopback(&socket.addr))
 			err = append(sockets, &socket);
 	}
 	if (file)
@@ -101,9 +103,9 @@ static int read_file(const char *path, uint8_t proto, bool is_v6, struct sockets
 	return err;
 }
 
-int host_port_read(struct host_socket **sockets, size_t *count)
+static int read_all(bool has_connected, struct host_socket **sockets, size_t *count)
 {
-	struct sockets found = {};
+	struct sockets found = {.has_connected = has_connected};
 	int err = read_file("/proc/net/tcp", SPEC_TCP, false, &found);
 
 	if (!err)
@@ -115,6 +117,16 @@ int host_port_read(struct host_socket **sockets, size_t *count)
 	*sockets = found.items;
 	*count = found.count;
 	return err;
+}
+
+int host_port_read(struct host_socket **sockets, size_t *count)
+{
+	return read_all(false, sockets, count);
+}
+
+int host_port_read_bound(struct host_socket **sockets, size_t *count)
+{
+	return read_all(true, sockets, count);
 }
 
 bool host_port_is_reached(const struct host_socket *socket, const struct xdnat_addr *addr)

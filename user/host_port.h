@@ -18,6 +18,8 @@ struct host_socket {
 };
 /* Of this network namespace; *sockets is malloc'd. 0 or -errno with fail(). */
 int host_port_read(struct host_socket **sockets, size_t *count);
+/* The same, and UDP that is connected. */
+int host_port_read_bound(struct host_socket **sockets, size_t *count);
 /* True if packets to addr reach it. */
 bool host_port_is_reached(const struct host_socket *socket, const struct xdnat_addr *addr);
 

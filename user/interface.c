@@ -74,9 +74,9 @@ static void forget_predecessors(const struct instance *instance, struct store *s
 	free(rows);
 }
 
-/* A tag that the NIC strips is gone before native XDP looks: a packet of another
- * VLAN would pass for an untagged one. Generic XDP and veth are no better off for
- * it: preflight.c tells. 1: switched off, 0: no need, or -errno. */
+/* A tag that the NIC strips is gone before XDP looks, generic XDP, too: a packet of
+ * another VLAN would pass for an untagged one. veth is no better off for it: preflight.c
+ * tells. 1: switched off, 0: no need, or -errno. */
 static int show_vlan_tags(const struct netlink_link *link)
 {
 	int err = strcmp(link->kind, "veth") ? offload_rxvlan_off(link->name) : 0;
@@ -96,14 +96,15 @@ static void hide_vlan_tags(struct store_interface *row)
 
 #define XDP_FLAGS (XDNAT_SHARED | XDNAT_XDP_OUT | XDNAT_RESTORE_RXVLAN)
 
-/* Native: tags are to be seen. */
-static int prepare_native(const struct netlink_link *link, struct store_interface *row)
+/* Tags are to be seen; what comes out of XDP need not go through the kernel. */
+static int prepare_xdp(const struct netlink_link *link, struct store_interface *row)
 {
 	int status = show_vlan_tags(link);
 
 	if (status > 0)
 		row->interface.flags |= XDNAT_RESTORE_RXVLAN;
-	row->interface.flags |= XDNAT_XDP_OUT;
+	if (row->interface.mode == XDNAT_MODE_NATIVE)
+		row->interface.flags |= XDNAT_XDP_OUT;
 	return status < 0 ? status : 0;
 }
 
@@ -114,8 +115,8 @@ static int attach_as(const struct instance *instance, struct store *store,
 	bool is_auto = row->interface.flags & XDNAT_AUTO;
 	int err = mode_check(link, row->interface.mode);
 
-	if (!err && row->interface.mode == XDNAT_MODE_NATIVE) {
-		err = prepare_native(link, row);
+	if (!err && row->interface.mode != XDNAT_MODE_TC) {
+		err = prepare_xdp(link, row);
 		if (err && is_auto)
 			return fail(-EOPNOTSUPP, "it strips VLAN tags, and that cannot be switched "
 						 "off");
@@ -225,14 +226,17 @@ int interface_unload(const struct instance *instance, struct store *store, uint3
 	int err = attach_detach_xdp(instance, ifindex);
 	struct store_interface row;
 
+	if (err)
+		return err;
 	if (interface_find(store, ifindex, &row))
-		return err ? err : attach_tc_remove(instance, ifindex, false);
-	if (!err)
-		err = attach_tc_remove(instance, ifindex, row.interface.flags & XDNAT_OWN_CLSACT);
+		return attach_tc_remove(instance, ifindex, false);
+	err = attach_tc_remove(instance, ifindex, row.interface.flags & XDNAT_OWN_CLSACT);
+	if (err)
+		return err;
 	hide_vlan_tags(&row);
 	store_device_remove(store, ifindex);
 	store_interface_remove(store, ifindex);
-	return err;
+	return 0;
 }
 
 int interface_step_back(const struct instance *instance, struct store *store,
@@ -245,7 +249,7 @@ int interface_step_back(const struct instance *instance, struct store *store,
 		return err;
 	hide_vlan_tags(&side);
 	side.interface.mode = XDNAT_MODE_TC;
-	side.interface.flags &= XDNAT_NO_ETHERNET | XDNAT_OWN_CLSACT | XDNAT_LISTENS;
+	side.interface.flags &= XDNAT_NO_ETHERNET | XDNAT_OWN_CLSACT;
 	side.interface.flags |= XDNAT_TARGET_SIDE;
 	return store_interface_put(store, &side);
 }

@@ -28,7 +28,7 @@ struct interface_wish {
  * error it is as before. Caller holds the instance's lock. */
 int interface_load(const struct instance *instance, struct store *store,
 		   const struct netlink_link *link, const struct interface_wish *wish, char *why);
-/* Detaches and restores; 0 also if the interface is gone. */
+/* Detaches and restores; 0 also if the interface is gone. On error its row stays. */
 int interface_unload(const struct instance *instance, struct store *store, uint32_t ifindex);
 /* What is loaded becomes a target's side: it keeps its filters only. */
 int interface_step_back(const struct instance *instance, struct store *store,

@@ -76,6 +76,14 @@ void listener_world_release(struct listener_world *world)
 	free((void *)world->sockets);
 }
 
+bool listener_is_loaded(const struct listener_world *world, uint32_t ifindex)
+{
+	for (size_t i = 0; i < world->interface_count; i++)
+		if (world->interfaces[i].ifindex == ifindex)
+			return true;
+	return false;
+}
+
 static int check_room(const struct listener_set *wanted)
 {
 	if (wanted->listener_count > LISTENERS_MAX)

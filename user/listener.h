@@ -32,6 +32,8 @@ struct listener_world {
 int listener_world_read(const struct store *store, const struct store_rule *rules, size_t count,
 			struct listener_world *world);
 void listener_world_release(struct listener_world *world);
+/* True if the interface is loaded there. */
+bool listener_is_loaded(const struct listener_world *world, uint32_t ifindex);
 
 /* What the datapath asks: first the listeners, each one port, then the ranges, of which
  * the longest prefix counts. Both by rising key. */

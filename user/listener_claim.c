@@ -52,15 +52,6 @@ static int claim_address(struct listener_claims *claims, const struct store_rule
 	return err;
 }
 
-static bool is_loaded(const struct listener_world *world, uint32_t ifindex)
-{
-	for (size_t i = 0; i < world->interface_count; i++) {
-		if (world->interfaces[i].ifindex == ifindex)
-			return true;
-	}
-	return false;
-}
-
 static bool is_default(const struct listener_world *world, uint32_t ifindex, bool is_v6)
 {
 	for (size_t i = 0; i < world->default_count; i++) {
@@ -74,7 +65,7 @@ static bool is_default_loaded(const struct listener_world *world, bool is_v6)
 {
 	for (size_t i = 0; i < world->default_count; i++) {
 		if (world->defaults[i].is_v6 == is_v6 &&
-		    is_loaded(world, world->defaults[i].ifindex))
+		    listener_is_loaded(world, world->defaults[i].ifindex))
 			return true;
 	}
 	return false;
@@ -96,7 +87,7 @@ static bool listens_on(const struct spec *spec, const struct listener_world *wor
 {
 	if (spec->bind == SPEC_BIND_INTERFACE)
 		return has_name(world, ifindex, spec->bind_interface);
-	if (!is_loaded(world, ifindex))
+	if (!listener_is_loaded(world, ifindex))
 		return false;
 	return spec->bind == SPEC_BIND_ALL || !is_default_loaded(world, is_v6) ||
 	       is_default(world, ifindex, is_v6);

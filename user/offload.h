@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* VLAN tags stripped on receive are invisible to native XDP. Returns 1 if it was
+/* VLAN tags stripped on receive are invisible to XDP. Returns 1 if it was
  * on and is off now, 0 if it was off, -errno if it cannot be changed. */
 int offload_rxvlan_off(const char *interface);
 int offload_rxvlan_on(const char *interface);

@@ -7,16 +7,6 @@
 
 #include "addr.h"
 
-static bool is_loaded(const struct listener_world *world, uint32_t ifindex)
-{
-	size_t i;
-
-	for (i = 0; i < world->interface_count; i++)
-		if (world->interfaces[i].ifindex == ifindex)
-			return true;
-	return false;
-}
-
 /* What must have an address for the rule to listen. */
 static const char *wanted_interface(const struct listener_world *world, const struct spec *spec)
 {
@@ -26,7 +16,7 @@ static const char *wanted_interface(const struct listener_world *world, const st
 		return "its interface does not have";
 	for (i = 0; spec->bind == SPEC_BIND_DEFAULT && i < world->default_count; i++)
 		if (spec_families(spec) & (world->defaults[i].is_v6 ? SPEC_V6 : SPEC_V4) &&
-		    is_loaded(world, world->defaults[i].ifindex))
+		    listener_is_loaded(world, world->defaults[i].ifindex))
 			return "no loaded interface with the default route has";
 	return "no loaded interface has";
 }

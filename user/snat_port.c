@@ -1,11 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/*
- * Reads /proc/net (proc_net_tcp in the kernel's Documentation/networking).
- */
 #include "snat_port.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +9,7 @@
 #include "addr.h"
 #include "ephemeral.h"
 #include "fail.h"
+#include "host_port.h"
 
 #define DEFAULT_FIRST 1024
 #define DEFAULT_LAST  65535
@@ -28,31 +25,17 @@ static void set(struct ports *ports, uint32_t first, uint32_t last, bool value)
 		ports->has[port] = value;
 }
 
-/* Sockets' own ports: listeners come first in a file of TCP's, and only they count. A
- * connection to outside has a port of the ephemeral range. */
-static void add_sockets(struct ports *ports, const char *path, bool is_tcp)
+/* Of connections, only UDP's: TCP's to outside have ports of the ephemeral range. */
+static int add_host(struct ports *ports)
 {
-	FILE *file = fopen(path, "re");
-	unsigned int port, state;
-	char line[512];
+	struct host_socket *sockets;
+	size_t count;
+	int err = host_port_read_bound(&sockets, &count);
 
-	while (file && fgets(line, sizeof(line), file)) {
-		if (sscanf(line, " %*d: %*[0-9A-F]:%x %*s %x", &port, &state) != 2)
-			continue;
-		if (is_tcp && state != 0x0a)
-			break;
-		set(ports, port, port, true);
-	}
-	if (file)
-		fclose(file);
-}
-
-static void add_host(struct ports *ports)
-{
-	add_sockets(ports, "/proc/net/tcp", true);
-	add_sockets(ports, "/proc/net/tcp6", true);
-	add_sockets(ports, "/proc/net/udp", false);
-	add_sockets(ports, "/proc/net/udp6", false);
+	for (size_t i = 0; !err && i < count; i++)
+		ports->has[sockets[i].port_host] = true;
+	free(sockets);
+	return err;
 }
 
 struct snat_range snat_range_of(const struct xdnat_config *config)
@@ -106,14 +89,14 @@ static int check_sockets(const struct snat_range *range)
 {
 	struct ports *used = calloc(1, sizeof(*used));
 	uint32_t port = range->first_host;
-	int err = 0;
+	int err;
 
 	if (!used)
 		return fail(-ENOMEM, "no memory");
-	add_host(used);
-	while (port <= range->last_host && !used->has[port])
+	err = add_host(used);
+	while (!err && port <= range->last_host && !used->has[port])
 		port++;
-	if (port <= range->last_host)
+	if (!err && port <= range->last_host)
 		err = fail(-EEXIST,
 			   "a program on this host listens on port %u of --snat-ports %u-%u; give "
 			   "another range, or see who it is: ss -lntup sport = %u",
@@ -143,7 +126,7 @@ static int fill(const struct xdnat_config *config, const struct store_rule *rule
 	if (!err && !config->snat_last_host)
 		set(used, ephemeral.first_host, ephemeral.last_host, true);
 	if (!err)
-		add_host(used);
+		err = add_host(used);
 	for (size_t i = 0; !err && i < count; i++)
 		if (rules[i].spec.form != SPEC_ANY) /* that would leave none */
 			set(used, rules[i].spec.ports.first_host, rules[i].spec.ports.last_host,

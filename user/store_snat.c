@@ -49,33 +49,54 @@ int store_snat_remove(struct store *store, uint32_t rule)
 	return err && err != -ENOENT ? fail_kernel(err, "cannot remove a source address") : 0;
 }
 
-int store_snat_ports(const struct store *store, bool *is_free)
+/* ports: XDNAT_PORTS. */
+static int read_ports(const struct store *store, struct xdnat_snat_port *ports)
 {
 	struct store_array array = {
-		.sizes = {sizeof(uint32_t), sizeof(struct xdnat_snat_port)},
+		.sizes = {sizeof(uint32_t), sizeof(*ports)},
 	};
 	size_t entry = store_entry_bytes(&array.sizes);
 	int err = store_map_read(store->maps[STORE_SNAT_PORTS], &array);
 
-	for (size_t i = 0; i < array.count && i < XDNAT_PORTS; i++) {
-		const struct xdnat_snat_port *port =
-			(const void *)(array.entries + i * entry + sizeof(uint32_t));
-
-		is_free[i] = port->is_free_to_use;
-	}
+	for (size_t i = 0; i < array.count && i < XDNAT_PORTS; i++)
+		memcpy(&ports[i], array.entries + i * entry + sizeof(uint32_t), sizeof(*ports));
 	free(array.entries);
 	return err;
 }
 
+int store_snat_ports(const struct store *store, bool *is_free)
+{
+	struct xdnat_snat_port *ports = calloc(XDNAT_PORTS, sizeof(*ports));
+	int err = ports ? read_ports(store, ports) : fail(-ENOMEM, "no memory");
+
+	for (size_t i = 0; !err && i < XDNAT_PORTS; i++)
+		is_free[i] = ports[i].is_free_to_use;
+	free(ports);
+	return err;
+}
+
+/* How much of the list counts. */
+static int write_count(struct store *store, uint32_t count)
+{
+	struct xdnat_config config;
+	int err = store_config(store, &config);
+
+	if (err || config.snat_ports == count)
+		return err;
+	config.snat_ports = count;
+	return store_config_write(store, &config);
+}
+
 /* The list first, then how much of it counts: of a packet that comes between, the port
- * was free before or is after. */
+ * was free before or is after. If none is free, the list keeps its ports and no packet
+ * looks at it. */
 int store_snat_ports_write(struct store *store, const bool *is_free)
 {
 	struct xdnat_snat_port *ports = calloc(XDNAT_PORTS, sizeof(*ports));
 	uint32_t *keys = calloc(XDNAT_PORTS, sizeof(*keys));
-	struct xdnat_config config;
 	uint32_t count = 0;
-	int err = ports && keys ? 0 : fail(-ENOMEM, "no memory for a list of ports");
+	int err = ports && keys ? read_ports(store, ports)
+				: fail(-ENOMEM, "no memory for a list of ports");
 
 	for (uint32_t port_host = 0; !err && port_host < XDNAT_PORTS; port_host++) {
 		keys[port_host] = port_host;
@@ -85,14 +106,12 @@ int store_snat_ports_write(struct store *store, const bool *is_free)
 	}
 	for (uint32_t i = count; !err && count && i < XDNAT_PORTS; i++)
 		ports[i].port = ports[i % count].port;
+	if (!err && !count)
+		err = write_count(store, 0);
 	if (!err)
 		err = store_map_write(store->maps[STORE_SNAT_PORTS], keys, ports, XDNAT_PORTS);
-	if (!err)
-		err = store_config(store, &config);
-	if (!err && config.snat_ports != count) {
-		config.snat_ports = count;
-		err = store_config_write(store, &config);
-	}
+	if (!err && count)
+		err = write_count(store, count);
 	free(ports);
 	free(keys);
 	return err;

@@ -35,18 +35,17 @@ class Stream:
 
     def __init__(self, space, address):
         self.sock = talk.dial(space, address, TCP_PORT)
-        self.blocks, self.fault, self.is_stopping = 0, None, False
+        self.blocks, self.fault, self.stopping = 0, None, threading.Event()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def _run(self):
         try:
-            while not self.is_stopping:
+            while not self.stopping.wait(0.005):
                 block = talk.random_block(self.blocks)[:32768]
                 if talk.ask(self.sock, block) != block:
                     raise ValueError("block %d came back as another" % self.blocks)
                 self.blocks += 1
-                time.sleep(0.005)
         except (OSError, ValueError) as fault:
             self.fault = fault
 
@@ -56,7 +55,7 @@ class Stream:
         assert not self.fault, self.fault
 
     def stop(self):
-        self.is_stopping = True
+        self.stopping.set()
         self.thread.join()
         self.sock.close()
 

@@ -289,6 +289,18 @@ def test_foreign_program_in_its_place(network, xdnat, extra, tmp_path):
     w.wait(lambda: log.count("extra is gone") == 1, "that is logged, too", 5)
 
 
+def test_unload_that_fails_can_be_repeated(network, native):
+    """Here the link's pin cannot be removed: it is a place where something is mounted."""
+    pin = native.pin("link_%d" % network.router.ifindex("lan"))
+    done = network.router.run(
+        "unshare", "-m", "sh", "-c", 'mount --bind "$1" "$1" && shift && exec "$@"', "sh", pin,
+        w.XDNAT, "--instance", native.instance, "unload", "lan", check=False)
+    assert done.returncode == 1 and "cannot detach from lan" in done.stderr, done
+    assert native.rows("lan")
+    assert "lan: unloaded" in native("unload", "lan").stdout
+    assert not native.rows("lan") and not os.path.exists(pin)
+
+
 def test_mtu_beyond_what_native_takes(network, xdnat, service):
     """T139: said at load; once loaded the kernel refuses it, and forwarding goes on."""
     service(network.server, talk.accepting(talk.echo), 80, SERVER)

@@ -131,8 +131,10 @@ def test_guard_ends_with_its_rule(network, shared, service, client, router, serv
     """The port is nobody's target any more: direct conversations work."""
     add(shared, router, server, "tcp")
     service(network.server, talk.accepting(talk.who), SERVICE, server)
+    before = leaked(shared)
     with pytest.raises(TimeoutError):
         dial_from(network, 0, server, SERVICE, 0.3)
+    assert leaked(shared) > before
     shared("rule", "del", "guarded")
     with dial_from(network, 0, server, SERVICE) as sock:
         assert sock.makefile().readline().split()[0] == client

@@ -2,6 +2,7 @@
 """Which address and which ports masquerading gives out: what the commands say of it, and
 that the daemon follows routes, rules and the host's own sockets."""
 import contextlib
+import socket
 
 import world as w
 from in_mode import SMALL
@@ -73,6 +74,14 @@ def test_ports_that_may_be_given_out(network, xdnat):
     listener.close()
     xdnat("load")
     assert ports() == 9
+    with network.router.socket(kind=socket.SOCK_DGRAM) as connected, \
+            network.router.socket() as local:
+        connected.bind(("", 20008))
+        connected.connect((CLIENT, 9))
+        local.bind(("127.0.0.1", 20009))
+        local.listen()
+        xdnat("load")
+        assert ports() == 8, "a connected socket has its port, a local one is in nobody's way"
 
 
 def test_route_is_asked_once_a_target(network, xdnat, tmp_path):

@@ -13,24 +13,8 @@ FAMILIES = pytest.mark.parametrize("listener, target, client, other", [
 ], ids=["v4", "v6"])
 
 
-@pytest.fixture(scope="module", params=["native", "tc"])
-def once(request, network):
-    """Loaded once for the whole file, in each mode."""
-    network.set_offloads(request.param == "tc")
-    command = w.Xdnat(network.router)
-    try:
-        command("load", "wan", "lan", "--mode", request.param)
-        yield command
-    finally:
-        command.destroy()
-        network.set_offloads(False)
-
-
-@pytest.fixture
-def xdnat(once):
-    """Without rules and flows."""
-    yield once
-    once("rule", "flush", "--yes", "--flows", "kill")
+# What a source is decided by: these modes stand for all.
+pytestmark = pytest.mark.parametrize("loaded_once", ["native", "tc"], indirect=True)
 
 
 def bare(address):
@@ -50,24 +34,24 @@ def answer(network, listener, port):
 
 
 @FAMILIES
-def test_source_decides_between_host_and_target(network, xdnat, service, listener, target,
+def test_source_decides_between_host_and_target(network, shared, service, listener, target,
                                                 client, other):
     """Who is not admitted reaches the host's own service on the port, as if the rule were
     not there; who is, the target. Changing a list changes that at once."""
     service(network.router, named(b"host"), 8080, bare(listener))
     service(network.server, named(b"target"), 80, bare(target))
     rule = "%s:8080:%s:80" % (listener, target)
-    xdnat("rule", "add", rule, "name=web", "deny=" + client)
+    shared("rule", "add", rule, "name=web", "deny=" + client)
     assert answer(network, listener, 8080) == b"host"
     for keys, who in ((["allow=" + client], b"target"), (["allow=" + other], b"host"),
                       (["allow=" + client, "deny=" + other], b"target"),
                       (["allow=" + client, "deny=" + client], b"host"), ([], b"target")):
-        xdnat("rule", "replace", "web", rule, *keys)
+        shared("rule", "replace", "web", rule, *keys)
         assert answer(network, listener, 8080) == who, keys
 
 
 @FAMILIES
-def test_lists_change_under_traffic(network, xdnat, service, tmp_path, listener, target, client,
+def test_lists_change_under_traffic(network, shared, service, tmp_path, listener, target, client,
                                     other):
     """No new connection meets half a list: the client is in every one of them."""
     service(network.server, named(b"target"), 80, bare(target))
@@ -80,7 +64,7 @@ def test_lists_change_under_traffic(network, xdnat, service, tmp_path, listener,
         path.write_text("%s\n%s\n" % (filler, client))
 
     write(0)
-    xdnat("rule", "add", *rule, "name=web")
+    shared("rule", "add", *rule, "name=web")
     seen, stopping = [], []
 
     def connect(_):
@@ -91,7 +75,7 @@ def test_lists_change_under_traffic(network, xdnat, service, tmp_path, listener,
     try:
         for n in range(1, 40 if w.LONG else 8):
             write(n)
-            xdnat("rule", "enable", "web")
+            shared("rule", "enable", "web")
             before = len(seen)
             w.wait(lambda: len(seen) > before, "another connection")
     finally:
@@ -99,17 +83,17 @@ def test_lists_change_under_traffic(network, xdnat, service, tmp_path, listener,
         running.thread.join(20)
         running.stop()
     assert set(seen) == {b"target"}
-    assert xdnat.json("rule", "show", "web")["flows_made"] >= len(seen)
+    assert shared.json("rule", "show", "web")["flows_made"] >= len(seen)
 
 
-def test_relative_path_is_refused_with_its_repair(xdnat, tmp_path):
+def test_relative_path_is_refused_with_its_repair(shared, tmp_path):
     """What a rule says must mean the same wherever it is read again."""
-    said = xdnat.refused(6, "rule", "add", "8080:%s:80" % SERVER, "deny=@list")
+    said = shared.refused(6, "rule", "add", "8080:%s:80" % SERVER, "deny=@list")
     assert re.search(r"deny=@list is not a whole path: type deny=@/.*/list", said)
     path = tmp_path / "my list"
     path.write_text("192.0.2.0/24\n")
-    xdnat("rule", "add", "8080:%s:80" % SERVER, "deny=@%s" % path)
-    commands = xdnat("rule", "list", "--format", "commands").stdout
+    shared("rule", "add", "8080:%s:80" % SERVER, "deny=@%s" % path)
+    commands = shared("rule", "list", "--format", "commands").stdout
     assert "deny='@%s'" % path in commands or "'deny=@%s'" % path in commands
 
 
@@ -124,12 +108,12 @@ def test_empty_file_admits_nobody_and_is_said(xdnat, tmp_path):
 
 
 @FAMILIES
-def test_mss_auto_is_what_a_real_tcp_takes(network, xdnat, service, listener, target, client,
+def test_mss_auto_is_what_a_real_tcp_takes(network, shared, service, listener, target, client,
                                            other):
     """The smaller MTU of both ways, less headers, at both ends, and data goes through."""
     service(network.server, talk.accepting(talk.echo), 80, bare(target))
     rule = "%s:8080:%s:80" % (listener, target)
-    xdnat("rule", "add", rule, "name=web", "mss=auto")
+    shared("rule", "add", rule, "name=web", "mss=auto")
     network.router.ip("link", "set", "lan", "mtu", "1380")
     try:
         with talk.dial(network.client, bare(listener), 8080) as sock:

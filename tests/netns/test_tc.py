@@ -3,10 +3,13 @@
 back, and the interfaces that get them for a target's sake."""
 import json
 import shutil
+import socket
 import time
 
 import pytest
+import talk
 import world as w
+from in_mode import counted
 from network import CLIENT, SERVER
 from traces import shape
 
@@ -230,6 +233,29 @@ def test_targets_side_is_loaded_and_unloaded(network, xdnat, router):
     assert shape(network) == before
 
 
+def test_nobody_listens_at_a_targets_side(network, xdnat, router, service):
+    """What was unloaded and is a target's side still is no way out to clients any more:
+    the leak guard lets other targets' answers go there."""
+    elsewhere = "10.9.0.9"
+    network.client.ip("addr", "add", elsewhere + "/32", "dev", "eth0")
+    router.ip("route", "add", elsewhere + "/32", "dev", "wan")
+    try:
+        service(network.client, talk.udp_echo, 80, elsewhere, kind=socket.SOCK_DGRAM)
+        xdnat("load", "wan", "lan", "--mode", "tc")
+        xdnat("rule", "add", "*:8080:%s:80/udp" % SERVER)
+        xdnat("rule", "add", "*:8081:%s:80/udp" % elsewhere)
+        with network.server.socket(kind=socket.SOCK_DGRAM) as sock:
+            sock.settimeout(20)
+            sock.sendto(b"directly", (elsewhere, 80))
+            w.wait(lambda: counted(xdnat, "leak"), "lan is guarded while it is loaded")
+            assert "stay" in xdnat("unload", "lan").stdout
+            sock.sendto(b"directly", (elsewhere, 80))
+            assert sock.recvfrom(100)[1] == (elsewhere, 80)
+    finally:
+        router.ip("route", "del", elsewhere + "/32")
+        network.client.ip("addr", "del", elsewhere + "/32", "dev", "eth0")
+
+
 def test_targets_side_ends_with_its_rules(xdnat, router):
     """The last of them, disabled or not."""
     xdnat("load", "wan")
@@ -259,6 +285,58 @@ def test_targets_side_follows_the_route(xdnat, router):
         w.wait(lambda: has_own(router, "lan") and not has_clsact(router, "spare"), "back", 10)
     finally:
         router.run("ip", "link", "del", "spare", check=False)
+
+
+@pytest.fixture
+def pair(router):
+    """spare and spare2: interfaces that no traffic needs."""
+    router.ip("link", "add", "spare", "type", "veth", "peer", "name", "spare2")
+    router.ip("link", "set", "spare", "up")
+    router.ip("link", "set", "spare2", "up")
+    yield "spare", "spare2"
+    for device in "spare", "renamed":
+        router.run("ip", "link", "del", device, check=False)
+
+
+def test_load_that_fails_leaves_a_targets_side(xdnat, router, pair):
+    """What it was before, it is again: without a daemon, too."""
+    xdnat("load", "wan", "--no-daemon")
+    xdnat("rule", "add", "*:8080:%s:80" % SERVER)
+    router.run("tc", "qdisc", "add", "dev", "spare", "ingress")
+    xdnat.refused(5, "load", "lan", "spare", "--mode", "native", "--no-daemon")
+    assert sides(xdnat) == {"wan": (False, True), "lan": (True, True)}
+    assert has_own(router, "lan") and "xdp" not in router.ip("link", "show", "lan")
+    assert listeners(xdnat) == 1
+
+
+@pytest.mark.parametrize("refusing", [0, 1], ids=["first", "second"])
+def test_one_that_refuses_filters_keeps_no_other_from_them(xdnat, router, pair, refusing):
+    """Of two targets' sides; it is told of."""
+    xdnat("load", "wan", "--no-daemon")
+    for n, device in enumerate(pair):
+        xdnat("rule", "add", "808%d:192.0.2.%d:80" % (n, n))
+        router.ip("route", "add", "192.0.2.%d/32" % n, "dev", device)
+    router.run("tc", "qdisc", "add", "dev", pair[refusing], "ingress")
+    assert "no tc filters on %s" % pair[refusing] in xdnat("load", "--no-daemon").stderr
+    assert has_own(router, pair[1 - refusing])
+
+
+def test_renamed_while_nobody_follows(xdnat, router, pair):
+    """It is found by its index, and attached again under its new name."""
+    xdnat("load", "spare", "--mode", "native", "--no-daemon")
+    router.ip("link", "set", "spare", "name", "renamed")
+    router.run("tc", "filter", "del", "dev", "renamed", "egress", "prio", PRIORITY)
+    assert "renamed: attached again (native)" in xdnat("load", "--no-daemon").stdout
+    assert has_own(router, "renamed") and xdnat.is_on("renamed")
+
+
+def test_targets_side_that_is_attached_again_is_not_reported(xdnat, router):
+    """It is nobody's interface: no line and no warning of load's about it."""
+    xdnat("load", "wan", "--no-daemon")
+    xdnat("rule", "add", "8080:%s:80" % SERVER)
+    router.run("tc", "qdisc", "del", "dev", "lan", "clsact")
+    done = xdnat("load", "--no-daemon")
+    assert has_own(router, "lan") and "lan" not in done.stdout + done.stderr, done
 
 
 def test_client_side_is_not_a_targets(xdnat, router):
