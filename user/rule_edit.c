@@ -140,26 +140,43 @@ static void warn_of_service(const struct spec *spec)
 			    port_host);
 }
 
+static bool has_any(const struct spec *spec, const struct spec_ports *ports)
+{
+	for (uint32_t port = ports->first_host; port <= ports->last_host; port++)
+		if (spec_has_port(spec, (uint16_t)port))
+			return true;
+	return false;
+}
+
 /* "*" leaves them to this host, a range that names them does not: single ports of so many
  * are seldom met. */
 static void warn_of_connections(const struct spec *spec)
 {
-	struct spec_ports own;
+	char reserved[EPHEMERAL_REMEDY_BYTES];
+	struct spec_ports own, shared;
 
 	if (spec->form == SPEC_EXACT || ephemeral_read(&own) ||
 	    !ephemeral_meets(&own, &spec->ports))
 		return;
+	shared = ephemeral_shared(&own, &spec->ports);
 	if (spec->form == SPEC_ANY)
 		log_info("left to this host: what it listens on, and ports %u-%u, by which answers "
 			 "to its own connections come in (net.ipv4.ip_local_port_range); a rule "
 			 "that names such ports takes them",
 			 own.first_host, own.last_host);
-	else
+	else if (!has_any(spec, &shared))
+		return;
+	else if (ephemeral_remedy(&own, &spec->ports, reserved))
 		log_warning("%u-%u has ports by which answers to this host's own connections come "
 			    "in (net.ipv4.ip_local_port_range %u-%u); to keep them apart, type: "
-			    "sysctl -w net.ipv4.ip_local_reserved_ports=%u-%u",
+			    "sysctl -w net.ipv4.ip_local_reserved_ports=%s",
 			    spec->ports.first_host, spec->ports.last_host, own.first_host,
-			    own.last_host, spec->ports.first_host, spec->ports.last_host);
+			    own.last_host, reserved);
+	else
+		log_warning("%u-%u has ports by which answers to this host's own connections come "
+			    "in, more than can be kept apart; leave them out: except=%u-%u",
+			    spec->ports.first_host, spec->ports.last_host, shared.first_host,
+			    shared.last_host);
 }
 
 /* A file may have become empty by whatever makes it. */

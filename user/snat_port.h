@@ -19,7 +19,7 @@ struct snat_range {
 int snat_range_parse(const char *text, struct snat_range *range);
 /* The range in force. */
 struct snat_range snat_range_of(const struct xdnat_config *config);
-/* -EEXIST with fail(), and the sysctl to type, if this host gives out ports of the range
+/* -EEXIST with fail(), and what to type, if this host gives out ports of the range
  * itself or something listens there. */
 int snat_range_check(const struct snat_range *range);
 
