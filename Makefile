@@ -43,8 +43,8 @@ COMMON := addr attach attach_own attach_shared attach_tc clock confirm destinati
 	target_port target_side upgrade
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_options cmd_load_report cmd_unload \
 	cmd_confirm cmd_status cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter \
-	flow_print help_topic problem problem_listener rule_change rule_edit rule_lines rule_plan \
-	rule_record rule_set
+	flow_print help_topic problem problem_listener problem_rule rule_change rule_edit \
+	rule_lines rule_plan rule_record rule_set
 XDNATD := daemon follow daemon_main
 UNIT := addr csum listener opt port range reason source spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "ephemeral.h"
 #include "fail.h"
 #include "flow_end.h"
@@ -84,6 +85,19 @@ static int check_new(const struct spec *spec, bool force)
 			    "to do it all the same",
 			    session_host);
 	return 0;
+}
+
+/* An address that no packet would ever have is a mistake, most likely of mode=. */
+static int check_snat(const struct rule_wanted *wanted)
+{
+	static const struct xdnat_addr none;
+	const struct spec *spec = &wanted->spec;
+	int err;
+
+	if (addr_equal(&spec->snat, &none) || spec->is_masqueraded || spec->has_hairpin)
+		return 0;
+	err = fail(-EINVAL, "snat= is for masqueraded flows: add mode=masquerade or hairpin=on");
+	return wanted->line ? fail_while(err, "line %u", wanted->line) : err;
 }
 
 /* A rule that was in force before takes nothing from anybody. */
@@ -254,8 +268,12 @@ int rule_edit_apply(struct rule_edit *edit, const struct rule_wanted *wanted, si
 {
 	struct xdnat_addr targets[RULES_JUDGED];
 	size_t target_count = 0;
-	int err;
+	int err = 0;
 
+	for (size_t i = 0; !err && i < count; i++)
+		err = check_snat(&wanted[i]);
+	if (err)
+		return err;
 	progress_begin("changing the rules");
 	err = rule_plan(&edit->set, edit->gone, wanted, count, &edit->change);
 	if (!err)

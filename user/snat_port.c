@@ -184,3 +184,16 @@ int snat_port_sync(struct store *store, const struct store_rule *rules, size_t c
 	free(present);
 	return err ? fail_while(err, "the ports for masquerading") : 0;
 }
+
+bool snat_port_none(const struct store *store, char *text)
+{
+	struct xdnat_config config;
+	struct snat_range range;
+
+	if (store_config(store, &config) || config.snat_ports)
+		return false;
+	range = snat_range_of(&config);
+	snprintf(text, SNAT_PORT_NONE_BYTES, "none of %u-%u is free: rules and this host use them",
+		 range.first_host, range.last_host);
+	return true;
+}

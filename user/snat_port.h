@@ -26,5 +26,8 @@ int snat_range_check(const struct snat_range *range);
 /* Makes the list that of the rules, and of what the host uses now. Caller holds the
  * instance's lock and is in its network namespace. */
 int snat_port_sync(struct store *store, const struct store_rule *rules, size_t count);
+/* Whether the list is empty; why into text, SNAT_PORT_NONE_BYTES. */
+#define SNAT_PORT_NONE_BYTES 80
+bool snat_port_none(const struct store *store, char *text);
 
 #endif
