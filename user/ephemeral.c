@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "fail.h"
-#include "spec_ports.h"
+#include "port_list.h"
 
 #define SYSCTL_DIR "/proc/sys/net/ipv4/"
 #define RESERVED   SYSCTL_DIR "ip_local_reserved_ports"
@@ -72,26 +72,6 @@ bool ephemeral_meets(const struct spec_ports *range, const struct spec_ports *po
 	return count_given(is_reserved, &both);
 }
 
-/* As the sysctl has it. False: there is no room for it. */
-static bool format_reserved(const bool *is_reserved, char *text)
-{
-	char ports_text[SPEC_PORTS_BYTES];
-	size_t used = 0;
-
-	for (uint32_t port = 0; port < XDNAT_PORTS && used < EPHEMERAL_REMEDY_BYTES; port++) {
-		struct spec_ports ports = {.first_host = (uint16_t)port};
-
-		if (!is_reserved[port])
-			continue;
-		while (port + 1 < XDNAT_PORTS && is_reserved[port + 1])
-			port++;
-		ports.last_host = (uint16_t)port;
-		used += (size_t)snprintf(text + used, EPHEMERAL_REMEDY_BYTES - used, "%s%s",
-					 used ? "," : "", spec_ports_format(&ports, ports_text));
-	}
-	return used < EPHEMERAL_REMEDY_BYTES;
-}
-
 bool ephemeral_remedy(const struct spec_ports *range, const struct spec_ports *ports, char *text)
 {
 	const struct spec_ports both = ephemeral_shared(range, ports);
@@ -103,5 +83,5 @@ bool ephemeral_remedy(const struct spec_ports *range, const struct spec_ports *p
 	if (2 * count_given(is_reserved, range) <
 	    (uint32_t)range->last_host - range->first_host + 1)
 		return false;
-	return format_reserved(is_reserved, text);
+	return port_list_format(is_reserved, text, EPHEMERAL_REMEDY_BYTES);
 }
