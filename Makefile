@@ -36,15 +36,15 @@ VERSION := 0.1.0
 COMMON := addr attach attach_own attach_shared attach_tc clock confirm destination ephemeral fail \
 	flow_end host_port instance instance_daemon interface leak_guard line listener listener_claim \
 	listener_expand listener_range log memory mode netlink_event netlink_link netlink_neighbour \
-	netlink_request netlink_route netlink_tc nexthop offload out pins preflight program \
+	netlink_request netlink_route netlink_tc nexthop offload out pins preflight port_list program \
 	progress reason rule_overlap rules_file selftest snat snat_port snat_record source spec \
 	spec_key spec_listener spec_ports spec_rule store store_change store_flow store_listener \
 	store_network store_pin store_prefix store_rule store_snat store_target_port sweep \
 	target_port target_side upgrade
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_options cmd_load_report cmd_unload \
 	cmd_confirm cmd_status cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter \
-	flow_print help_topic problem problem_listener rule_change rule_edit rule_lines rule_plan \
-	rule_record rule_set
+	flow_print help_topic problem problem_listener problem_rule rule_change rule_edit \
+	rule_lines rule_options rule_plan rule_record rule_set
 XDNATD := daemon follow daemon_main
 UNIT := addr csum listener opt port range reason source spec
 COMMON_O := $(COMMON:%=$(B)/user/%.o)

@@ -23,6 +23,7 @@
 #include "preflight.h"
 #include "program.h"
 #include "snat.h"
+#include "snat_port.h"
 #include "target_side.h"
 #include "upgrade.h"
 
@@ -132,9 +133,12 @@ static int is_loaded_so(struct loading *loading, const struct netlink_link *link
 	shared = row.interface.flags & XDNAT_SHARED;
 	if ((asked_mode() && row.interface.mode != asked_mode()) ||
 	    (cmd_load_wish.shared && !shared))
-		return fail(-EEXIST, "%s is loaded in %s mode, %s; type first: xdnat unload %s",
+		return fail(-EEXIST,
+			    "%s is loaded in %s mode%s; type first: xdnat unload %s (if it is the "
+			    "last interface that ends all rules: keep them with: xdnat rule list "
+			    "--format commands > FILE)",
 			    link->name, mode_name(row.interface.mode),
-			    shared ? "shared" : "not shared", link->name);
+			    cmd_load_wish.shared && !shared ? ", not shared" : "", link->name);
 	return 1;
 }
 
@@ -273,6 +277,7 @@ static int report(const struct cmd_context *context, const struct loading *loadi
 		.says_daemon = !loading->count && !cmd_load_wish.no_daemon,
 	};
 	int err = cmd_load_report(context, &done);
+	char none[SNAT_PORT_NONE_BYTES];
 
 	for (size_t i = 0; i < loading->count; i++) {
 		struct store_interface row;
@@ -280,6 +285,9 @@ static int report(const struct cmd_context *context, const struct loading *loadi
 		if (!interface_find(loading->store, loading->links[i].ifindex, &row))
 			preflight_warn(&loading->links[i], row.interface.mode);
 	}
+	if (cmd_load_wish.snat_ports && snat_port_none(loading->store, none))
+		log_warning("--snat-ports: %s; no flow can be masqueraded, give another range",
+			    none);
 	if (cmd_load_wish.confirm_sec && !loading->is_watched)
 		log_info("no interface was newly loaded, so nothing is pending: --confirm does "
 			 "not undo an upgrade");

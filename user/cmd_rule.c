@@ -8,12 +8,17 @@
 
 #include "addr.h"
 #include "cmd.h"
+#include "host_port.h"
 #include "log.h"
 #include "out.h"
+#include "port_list.h"
 #include "problem.h"
+#include "rule_options.h"
 #include "rule_record.h"
 #include "rule_set.h"
 #include "store.h"
+
+#define LEFT_BYTES 256
 
 static const char *list_format = "table";
 
@@ -67,10 +72,12 @@ static void print_rules(const struct rule_set *set)
 static json_t *row_record(const struct spec *spec)
 {
 	json_t *row = rule_record(spec);
-	char text[SPEC_LISTENER_BYTES];
+	char text[SPEC_LISTENER_BYTES], options[RULE_OPTIONS_BYTES];
 
 	spec_format_target(spec, text);
 	json_object_set_new(row, "target", json_string(text));
+	rule_options_format_short(spec, options);
+	json_object_set_new(row, "options", *options ? json_string(options) : json_null());
 	spec_format_listener(spec, text);
 	*strrchr(text, '/') = '\0'; /* the protocol has its own column */
 	json_object_set_new(row, "listener", json_string(text));
@@ -80,24 +87,29 @@ static json_t *row_record(const struct spec *spec)
 /* Whether the rules have anything to say in it, or the column would be all the same. */
 static bool is_shown(const struct rule_set *set, const struct out_column *column)
 {
+	char options[RULE_OPTIONS_BYTES];
 	const struct spec *spec;
+	bool is_said = false;
 	size_t i;
 
-	for (i = 0; i < set->count; i++) {
+	for (i = 0; i < set->count && !is_said; i++) {
 		spec = &set->rules[i].spec;
-		if (strcmp(column->key, "comment") == 0 ? *spec->comment : !spec->enabled)
-			return true;
+		rule_options_format_short(spec, options);
+		is_said = strcmp(column->key, "comment") == 0	? *spec->comment
+			  : strcmp(column->key, "enabled") == 0 ? !spec->enabled
+								: *options;
 	}
-	return false;
+	return is_said;
 }
 
 static void print_table(const struct rule_set *set)
 {
 	static const struct out_column optional[] = {
+		{.key = "options", .title = "OPTIONS"},
 		{.key = "enabled", .title = "ENABLED"},
 		{.key = "comment", .title = "COMMENT"},
 	};
-	struct out_column columns[6] = {
+	struct out_column columns[7] = {
 		{.key = "name", .title = "NAME"},
 		{.key = "listener", .title = "LISTENER"},
 		{.key = "target", .title = "TARGET"},
@@ -180,24 +192,25 @@ static void print_direction(const char *name, uint64_t packets, uint64_t bytes)
 	printf("%-12s %" PRIu64 " packets, %s\n", name, packets, out_bytes(bytes, text));
 }
 
-static void print_except(const json_t *except)
+/* Of "*"; another namespace's is not known here. */
+static void print_left(const struct problem_view *view, const struct spec *spec)
 {
-	const json_t *ports;
-	size_t i;
+	bool is_left[XDNAT_PORTS];
+	char ports[LEFT_BYTES];
+	bool is_all;
 
-	if (!json_array_size(except))
+	if (spec->form != SPEC_ANY || store_need_netns(view->store) ||
+	    host_port_left(spec, is_left))
 		return;
-	printf("%-12s ", "except");
-	json_array_foreach(except, i, ports)
-	{
-		printf("%s%s", i ? "," : "", json_string_value(ports));
-	}
-	printf("\n");
+	is_all = port_list_format(is_left, ports, sizeof(ports));
+	printf("%-12s %s%s: what this host listens on, and its own connections\n", "left here",
+	       ports, is_all ? "" : ",...");
 }
 
-static void print_rule(const json_t *record, const struct spec *spec,
-		       const struct rule_totals *totals)
+static void print_rule(const json_t *record, const struct problem_view *view,
+		       const struct spec *spec, const struct rule_totals *totals)
 {
+	char options[RULE_OPTIONS_BYTES];
 	char listener[SPEC_LISTENER_BYTES];
 	char target[SPEC_LISTENER_BYTES];
 	const json_t *address;
@@ -208,10 +221,15 @@ static void print_rule(const json_t *record, const struct spec *spec,
 	printf("%-12s %s\n%-12s %s -> %s\n", "name", spec->name, "forwards", listener, target);
 	if (*spec->comment)
 		printf("%-12s %s\n", "comment", spec->comment);
-	print_except(json_object_get(record, "except"));
+	rule_options_format(spec, options);
+	if (*options)
+		printf("%-12s %s\n", "options", options);
+	print_left(view, spec);
 	printf("%-12s", "listens on");
 	json_array_foreach(json_object_get(record, "addresses"), i, address)
+	{
 		printf(" %s", json_string_value(address));
+	}
 	printf("%s\n", !spec->enabled ? " nothing: it is disabled"
 		       : i	      ? ""
 				      : " no address at present");
@@ -241,7 +259,7 @@ static int show(struct cmd_context *context, const struct rule_set *set,
 	json_object_set_new(record, "problems", problems);
 	if (context->json)
 		return out_json(record, false);
-	print_rule(record, &rule->spec, totals);
+	print_rule(record, view, &rule->spec, totals);
 	json_array_foreach(problems, i, problem) printf(
 		"%-12s %s\n", "problem", json_string_value(json_object_get(problem, "text")));
 	json_decref(record);

@@ -194,6 +194,24 @@ uint16_t host_port_of_service(const struct spec *spec)
 	return spec->form == SPEC_ANY ? 0 : find_taken(spec);
 }
 
+int host_port_left(const struct spec *spec, bool *is_left)
+{
+	struct host_socket *sockets = NULL;
+	struct spec_ports own = {};
+	size_t count = 0;
+	int err = host_port_read(&sockets, &count);
+
+	memset(is_left, 0, XDNAT_PORTS * sizeof(*is_left));
+	if (!err)
+		err = ephemeral_read(&own);
+	for (size_t i = 0; !err && i < count; i++)
+		is_left[sockets[i].port_host] |= is_taken(&sockets[i], spec);
+	for (uint32_t port = own.first_host; !err && own.last_host && port <= own.last_host; port++)
+		is_left[port] = true;
+	free(sockets);
+	return err;
+}
+
 /* "*" leaves this host what it listens on, and what it gives its connections. */
 static bool is_left(const struct spec *spec, uint16_t port_host)
 {

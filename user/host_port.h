@@ -29,5 +29,8 @@ uint16_t host_port_of_session(const struct spec *spec);
 /* A port that the rule takes from a socket of this host; 0: none. "*" leaves them theirs:
  * it takes none. */
 uint16_t host_port_of_service(const struct spec *spec);
+/* The ports that a rule for "*" leaves to this host: what it listens on and what it gives
+ * its own connections; is_left[XDNAT_PORTS] by number. 0 or -errno with fail(). */
+int host_port_left(const struct spec *spec, bool *is_left);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "instance.h"
 #include "listener.h"
+#include "netlink.h"
 #include "rule_set.h"
 #include "store.h"
 
@@ -21,17 +22,26 @@ struct problem_view {
 	struct listener_set set; /* in force */
 	struct store_interface *interfaces;
 	size_t interface_count;
+	struct netlink_address *addresses; /* of this host, and so on: */
+	size_t address_count;
+	struct netlink_default *defaults;
+	size_t default_count;
+	struct netlink_link *links;
+	size_t link_count;
 };
 
 /* view is {} before. 0 or -errno with fail(). */
 int problem_view_read(const struct store *store, struct problem_view *view);
 void problem_view_free(struct problem_view *view); /* accepts {} */
 
-/* Append records {"problem": WORD, "text": LINE} to an array, no line twice.
- * The caller is in the instance's network namespace, or rules are not judged. */
+/* Appends a record {"problem": word, "text": LINE} to an array, no line twice. */
+void problem_add(json_t *problems, const char *word, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* What is wrong with a rule; the caller is in the instance's network namespace. */
 void problem_of_rule(const struct problem_view *view, const struct store_rule *rule,
 		     json_t *problems);
-/* All rules, interfaces, the daemon and what was dropped. */
+/* All rules (not in another namespace), interfaces, the daemon and what was dropped. */
 int problem_of_instance(const struct instance *instance, const struct store *store,
 			const struct rule_set *set, json_t *problems);
 

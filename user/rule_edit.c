@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "ephemeral.h"
 #include "fail.h"
 #include "flow_end.h"
@@ -86,6 +87,19 @@ static int check_new(const struct spec *spec, bool force)
 	return 0;
 }
 
+/* An address that no packet would ever have is a mistake, most likely of mode=. */
+static int check_snat(const struct rule_wanted *wanted)
+{
+	static const struct xdnat_addr none;
+	const struct spec *spec = &wanted->spec;
+	int err;
+
+	if (addr_equal(&spec->snat, &none) || spec->is_masqueraded || spec->has_hairpin)
+		return 0;
+	err = fail(-EINVAL, "snat= is for masqueraded flows: add mode=masquerade or hairpin=on");
+	return wanted->line ? fail_while(err, "line %u", wanted->line) : err;
+}
+
 /* A rule that was in force before takes nothing from anybody. */
 static int check_all(const struct rule_edit *edit, bool force)
 {
@@ -140,26 +154,43 @@ static void warn_of_service(const struct spec *spec)
 			    port_host);
 }
 
+static bool has_any(const struct spec *spec, const struct spec_ports *ports)
+{
+	for (uint32_t port = ports->first_host; port <= ports->last_host; port++)
+		if (spec_has_port(spec, (uint16_t)port))
+			return true;
+	return false;
+}
+
 /* "*" leaves them to this host, a range that names them does not: single ports of so many
  * are seldom met. */
 static void warn_of_connections(const struct spec *spec)
 {
-	struct spec_ports own;
+	char reserved[EPHEMERAL_REMEDY_BYTES];
+	struct spec_ports own, shared;
 
 	if (spec->form == SPEC_EXACT || ephemeral_read(&own) ||
 	    !ephemeral_meets(&own, &spec->ports))
 		return;
+	shared = ephemeral_shared(&own, &spec->ports);
 	if (spec->form == SPEC_ANY)
 		log_info("left to this host: what it listens on, and ports %u-%u, by which answers "
 			 "to its own connections come in (net.ipv4.ip_local_port_range); a rule "
 			 "that names such ports takes them",
 			 own.first_host, own.last_host);
-	else
+	else if (!has_any(spec, &shared))
+		return;
+	else if (ephemeral_remedy(&own, &spec->ports, reserved))
 		log_warning("%u-%u has ports by which answers to this host's own connections come "
 			    "in (net.ipv4.ip_local_port_range %u-%u); to keep them apart, type: "
-			    "sysctl -w net.ipv4.ip_local_reserved_ports=%u-%u",
+			    "sysctl -w net.ipv4.ip_local_reserved_ports=%s",
 			    spec->ports.first_host, spec->ports.last_host, own.first_host,
-			    own.last_host, spec->ports.first_host, spec->ports.last_host);
+			    own.last_host, reserved);
+	else
+		log_warning("%u-%u has ports by which answers to this host's own connections come "
+			    "in, more than can be kept apart; leave them out: except=%u-%u",
+			    spec->ports.first_host, spec->ports.last_host, shared.first_host,
+			    shared.last_host);
 }
 
 /* A file may have become empty by whatever makes it. */
@@ -237,8 +268,12 @@ int rule_edit_apply(struct rule_edit *edit, const struct rule_wanted *wanted, si
 {
 	struct xdnat_addr targets[RULES_JUDGED];
 	size_t target_count = 0;
-	int err;
+	int err = 0;
 
+	for (size_t i = 0; !err && i < count; i++)
+		err = check_snat(&wanted[i]);
+	if (err)
+		return err;
 	progress_begin("changing the rules");
 	err = rule_plan(&edit->set, edit->gone, wanted, count, &edit->change);
 	if (!err)

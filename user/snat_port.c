@@ -13,6 +13,9 @@
 
 #define DEFAULT_FIRST 1024
 #define DEFAULT_LAST  65535
+#define EXAMPLE	      "20000-29999"
+#define EXAMPLE_FIRST 20000
+#define EXAMPLE_LAST  29999
 
 /* Ports by number. */
 struct ports {
@@ -53,8 +56,7 @@ int snat_range_parse(const char *text, struct snat_range *range)
 
 	if (!dash || dash - text >= (int)sizeof(first))
 		return fail(-EUSAGE,
-			    "--snat-ports %s is not a range of ports: type A-B, as in "
-			    "20000-29999",
+			    "--snat-ports %s is not a range of ports: type A-B, as in " EXAMPLE,
 			    text);
 	snprintf(first, sizeof(first), "%.*s", (int)(dash - text), text);
 	err = port_parse(first, &range->first_host);
@@ -72,17 +74,28 @@ int snat_range_parse(const char *text, struct snat_range *range)
 static int check_ephemeral(const struct snat_range *range)
 {
 	const struct spec_ports ports = {range->first_host, range->last_host};
+	char reserved[EPHEMERAL_REMEDY_BYTES], remedy[EPHEMERAL_REMEDY_BYTES + 128];
 	struct spec_ports ephemeral;
 	int err = ephemeral_read(&ephemeral);
+	bool is_apart;
 
 	if (err || !ephemeral_meets(&ephemeral, &ports))
 		return err;
+	is_apart = ephemeral.first_host > EXAMPLE_LAST || ephemeral.last_host < EXAMPLE_FIRST;
+	if (ephemeral_remedy(&ephemeral, &ports, reserved))
+		snprintf(remedy, sizeof(remedy),
+			 "to keep the two apart, type: sysctl -w "
+			 "net.ipv4.ip_local_reserved_ports=%s",
+			 reserved);
+	else
+		snprintf(remedy, sizeof(remedy), "type a range outside %u-%u%s",
+			 ephemeral.first_host, ephemeral.last_host,
+			 is_apart ? ", for example " EXAMPLE : "");
 	return fail(-EEXIST,
 		    "--snat-ports %u-%u overlaps what this host gives its own connections "
-		    "(net.ipv4.ip_local_port_range %u-%u); to keep the two apart, type: "
-		    "sysctl -w net.ipv4.ip_local_reserved_ports=%u-%u",
+		    "(net.ipv4.ip_local_port_range %u-%u); %s",
 		    range->first_host, range->last_host, ephemeral.first_host, ephemeral.last_host,
-		    range->first_host, range->last_host);
+		    remedy);
 }
 
 static int check_sockets(const struct snat_range *range)
@@ -153,4 +166,17 @@ int snat_port_sync(struct store *store, const struct store_rule *rules, size_t c
 	free(wanted);
 	free(present);
 	return err ? fail_while(err, "the ports for masquerading") : 0;
+}
+
+bool snat_port_none(const struct store *store, char *text)
+{
+	struct xdnat_config config;
+	struct snat_range range;
+
+	if (store_config(store, &config) || config.snat_ports)
+		return false;
+	range = snat_range_of(&config);
+	snprintf(text, SNAT_PORT_NONE_BYTES, "none of %u-%u is free: rules and this host use them",
+		 range.first_host, range.last_host);
+	return true;
 }

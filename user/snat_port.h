@@ -19,12 +19,15 @@ struct snat_range {
 int snat_range_parse(const char *text, struct snat_range *range);
 /* The range in force. */
 struct snat_range snat_range_of(const struct xdnat_config *config);
-/* -EEXIST with fail(), and the sysctl to type, if this host gives out ports of the range
+/* -EEXIST with fail(), and what to type, if this host gives out ports of the range
  * itself or something listens there. */
 int snat_range_check(const struct snat_range *range);
 
 /* Makes the list that of the rules, and of what the host uses now. Caller holds the
  * instance's lock and is in its network namespace. */
 int snat_port_sync(struct store *store, const struct store_rule *rules, size_t count);
+/* Whether the list is empty; why into text, SNAT_PORT_NONE_BYTES. */
+#define SNAT_PORT_NONE_BYTES 80
+bool snat_port_none(const struct store *store, char *text);
 
 #endif

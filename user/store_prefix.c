@@ -66,7 +66,11 @@ int store_prefixes_add(struct store *store, uint32_t number, const struct store_
 	free(keys);
 	free(values);
 	return err == -ENOSPC
-		       ? fail(err, "there is room for %u prefixes in all", XDNAT_PREFIXES_MAX)
+		       ? fail(err,
+			      "there is room for %u prefixes in all, lists counted that new ones "
+			      "replace; without those, disable the rule first: xdnat rule disable "
+			      "NAME",
+			      XDNAT_PREFIXES_MAX)
 		       : err;
 }
 

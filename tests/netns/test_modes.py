@@ -65,6 +65,14 @@ def test_auto_where_the_mtu_is_too_large_for_native(network, xdnat, device):
     assert mode_of(xdnat, SPARE) == ("tc", True)
 
 
+def test_other_mode_is_told_the_way(xdnat):
+    """Unloading ends all rules: it says how to keep them."""
+    xdnat("load", "wan", "--mode", "tc")
+    message = xdnat.refused(5, "load", "wan", "--mode", "native")
+    assert "is loaded in tc mode; type first: xdnat unload wan" in message
+    assert "xdnat rule list --format commands > FILE" in message
+
+
 @pytest.mark.parametrize("mode", ["native", "generic"])
 def test_xdp_needs_ethernet(network, xdnat, device, mode):
     """Refused on a tun, with what to type; nothing stays."""

@@ -137,6 +137,11 @@ def test_any_port_leaves_the_hosts_own_connections_to_it(network, xdnat, service
     finally:
         network.router.sysctl("ipv4.ip_local_reserved_ports=\n")
     answers()
+    xdnat("rule", "del", "45000-45009/udp")
+    wide = "1024-65535:%s/udp" % SERVER
+    assert "except=32768-60999" in xdnat("rule", "add", wide).stderr
+    xdnat("rule", "del", "1024-65535/udp")
+    assert "connections" not in xdnat("rule", "add", wide, "except=32768-60999").stderr
 
 
 def test_any_port_follows_the_range_of_the_hosts_own_connections(network, native, hears):

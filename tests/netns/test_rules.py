@@ -172,6 +172,7 @@ INVALID = {
     "80:10.0.0.5:80 nonsense=1": "nonsense",
     "80:10.0.0.5:80 mode=masquerades": "masquerades",
     "80:10.0.0.5:80 snat=fd00::1": "snat",
+    "80:10.0.0.5:80 snat=10.0.0.1": "add mode=masquerade or hairpin=on",
     "[2001:db8::1]:80:10.0.0.5:80": "family",
     "203.0.113.1:80:[fd00::5]:80": "family",
     "1000-1009:10.0.0.5:2000-2008": "unequal",

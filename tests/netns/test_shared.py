@@ -11,8 +11,8 @@ import struct
 
 import bpf
 import pytest
+import segments
 import talk
-import test_mss
 import world as w
 from network import CLIENT, CLIENT6, ROUTER, ROUTER6, SERVER, SERVER6
 
@@ -335,9 +335,9 @@ def test_seen_from_another_namespace(network, xdnat):
 @needs_dispatcher
 def test_largest_segment_beside_others(network, xdnat):
     """mss= in the dispatcher, as alone."""
-    with test_mss.narrow_lan(network):
+    with segments.narrow_lan(network):
         xdnat("load", "wan", "lan", "--shared", *SMALL)
-        test_mss.add_rules(xdnat)
-        for port in test_mss.RULES:
+        segments.add_rules(xdnat)
+        for port in segments.RULES:
             for ends in (CLIENT, ROUTER, SERVER), (CLIENT6, ROUTER6, SERVER6):
-                test_mss.expect_mss(network, *ends, port)
+                segments.expect_mss(network, *ends, port)

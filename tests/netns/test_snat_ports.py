@@ -49,8 +49,12 @@ def test_ports_that_may_be_given_out(network, xdnat):
     listener = network.router.socket()
     listener.bind(("", 20005))
     listener.listen()
-    assert "ip_local_reserved_ports" in xdnat.refused(5, "load", "wan", "--snat-ports",
-                                                      "%d-%d" % (first - 10, first))
+    said = xdnat.refused(5, "load", "wan", "--snat-ports", "1024-65535")
+    assert "type a range outside %d-%d, for example 20000-29999" % (first, last) in said
+    network.router.sysctl("ipv4.ip_local_reserved_ports=8080,%d" % (last - 1))
+    said = xdnat.refused(5, "load", "wan", "--snat-ports", "%d-%d" % (first - 10, first + 1))
+    network.router.sysctl("ipv4.ip_local_reserved_ports=\n")
+    assert "ip_local_reserved_ports=8080,%d-%d,%d\n" % (first, first + 1, last - 1) in said
     assert "20005" in xdnat.refused(5, "load", "wan", "--snat-ports", "20000-20009")
     listener.close()
     xdnat.refused(2, "load", "wan", "--snat-ports", "20009-20000")
