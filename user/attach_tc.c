@@ -199,11 +199,20 @@ static bool has_filters(uint32_t ifindex)
 	return has;
 }
 
+static void remove_empty_clsact(uint32_t ifindex)
+{
+	struct bpf_tc_hook hook = hook_of(ifindex, false);
+	char kind[NETLINK_KIND_BYTES];
+
+	if (has_filters(ifindex) || netlink_hooks_qdisc(ifindex, kind) || strcmp(kind, "clsact"))
+		return;
+	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* the qdisc itself */
+	bpf_tc_hook_destroy(&hook);
+}
+
 int attach_tc_remove(const struct instance *instance, uint32_t ifindex, bool is_own_clsact)
 {
 	struct attach_own own = attach_own_read(instance->pin_dir);
-	struct bpf_tc_hook hook = hook_of(ifindex, false);
-	char kind[NETLINK_KIND_BYTES];
 
 	for (int is_egress = 0; is_egress < ATTACH_TC_HOOKS; is_egress++) {
 		int status = remove_filter(&own, ifindex, is_egress);
@@ -211,11 +220,8 @@ int attach_tc_remove(const struct instance *instance, uint32_t ifindex, bool is_
 		if (status < 0)
 			return status;
 	}
-	if (!is_own_clsact || has_filters(ifindex) || netlink_hooks_qdisc(ifindex, kind) ||
-	    strcmp(kind, "clsact"))
-		return 0;
-	hook.attach_point = BPF_TC_INGRESS | BPF_TC_EGRESS; /* the qdisc itself */
-	bpf_tc_hook_destroy(&hook);
+	if (is_own_clsact)
+		remove_empty_clsact(ifindex);
 	return 0;
 }
 
@@ -227,9 +233,14 @@ void attach_tc_remove_all(const char *pin_dir)
 
 	if (netlink_links(&links, &count))
 		return;
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		bool is_removed = false;
+
 		for (int is_egress = 0; is_egress < ATTACH_TC_HOOKS; is_egress++)
-			remove_filter(&own, links[i].ifindex, is_egress);
+			is_removed |= remove_filter(&own, links[i].ifindex, is_egress) > 0;
+		if (is_removed)
+			remove_empty_clsact(links[i].ifindex);
+	}
 	free(links);
 }
 

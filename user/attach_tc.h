@@ -25,7 +25,8 @@ int attach_tc_add(const struct instance *instance, const struct store *store,
 /* Removes our filters; then, if is_own_clsact, the qdisc unless others use it. 0 also if
  * the interface is gone. */
 int attach_tc_remove(const struct instance *instance, uint32_t ifindex, bool is_own_clsact);
-/* Removes the filters of the instance whose pins are there from all interfaces. */
+/* Removes the filters of the instance whose pins are there from all interfaces, and a
+ * clsact in which nothing else is: whose it was is not known any more. */
 void attach_tc_remove_all(const char *pin_dir);
 /* True if both are there; if any is. */
 bool attach_tc_is_attached(const struct instance *instance, uint32_t ifindex);

@@ -249,6 +249,7 @@ def test_planted_pin(xdnat, planted):
         one_line(xdnat(*words, check=False), 5, name, "xdnat unload --all")
     xdnat("unload", "--all")
     assert not traces(xdnat) and "xdp" not in xdnat.namespace.ip("link", "show", "wan")
+    assert "clsact" not in xdnat.namespace.run("tc", "qdisc", "show").stdout
 
 
 @pytest.mark.parametrize("which", ["instance", "build", "pin"])

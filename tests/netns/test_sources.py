@@ -83,7 +83,8 @@ def test_lists_change_under_traffic(network, shared, service, tmp_path, listener
         running.thread.join(20)
         running.stop()
     assert set(seen) == {b"target"}
-    assert shared.json("rule", "show", "web")["flows_made"] >= len(seen)
+    # A client's port that comes again finds its flow still there.
+    assert shared.json("rule", "show", "web")["flows_made"] > len(seen) / 2
 
 
 def test_relative_path_is_refused_with_its_repair(shared, tmp_path):
