@@ -72,7 +72,7 @@ def test_rule_for_a_client_that_tries_already(network, native, service):
 
 def test_target_that_comes_later(network, native, service):
     """T124: a rule to a host that is not up; once it is, the client gets through."""
-    late = "10.0.0.77"
+    late = "10.0.0.87"
     message = native("rule", "add", "8080:%s:80" % late).stderr
     assert late in message and "no_neighbour" in message
     socks = []
