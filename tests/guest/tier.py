@@ -5,8 +5,9 @@ cases, and those of tests/guest, with what each compiler makes of the product. E
 case that is collected here must run there: one that did not has failed, by name.
 What cannot be had here (QEMU, a kernel, a compiler) is skipped, loudly, by name.
 
-tier.py [--seconds N] [--kernel 6.1] [--compiler clang-14]
-                         no longer than that in all. The last line is the counts."""
+tier.py [--seconds N] [--fit] [--kernel 6.1] [--compiler clang-14]
+                         no longer than that in all; --fit: cases for which no time was left
+                         are skipped, by count. The last line is the counts."""
 import argparse
 import collections
 import concurrent.futures
@@ -72,6 +73,7 @@ class Tally:
         self.passed = self.failed = self.skipped = 0
         self.lock = threading.RLock()  # end_all() may interrupt who has it
         self.guests = []
+        self.skips_late = False
 
     def start(self, words, said):
         guest = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said,
@@ -242,7 +244,21 @@ class Run:
             left = [case for case in left if case not in told]
             if not told:
                 break
+        if tally.skips_late and deadline - time.monotonic() < BOOT_SECONDS:
+            wanted = self.leave_late(tally, wanted, there)
         self.judge(tally, wanted, there, heard, time.monotonic() - began)
+
+    def leave_late(self, tally, wanted, there):
+        """There was no time for some: the others, if there was time for any."""
+        ended = [case for case in wanted
+                 if there.get(case, {}).get("outcome", "begun") not in ("collected", "begun")]
+        if not ended and there:
+            return wanted
+        for case in set(wanted) - set(ended):
+            there.pop(case, None)
+        tally.skip("%s: NO TIME WAS LEFT FOR %d OF %d" % (
+            self.name, len(wanted) - len(ended), len(wanted)), len(wanted) - len(ended))
+        return ended
 
     def judge(self, tally, wanted, there, said, seconds):
         """Whatever is not wanted can only be what failed to be collected there."""
@@ -335,11 +351,15 @@ def tier(tally, options):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=3600)
+    parser.add_argument("--fit", action="store_true",
+                        help="what does not fit in that time is skipped, else it has failed")
     parser.add_argument("--kernel", action="append", choices=KERNELS)
     parser.add_argument("--compiler", action="append", choices=COMPILERS)
     tally = Tally()
     signal.signal(signal.SIGTERM, tally.end_all)
-    tier(tally, parser.parse_args())
+    options = parser.parse_args()
+    tally.skips_late = options.fit
+    tier(tally, options)
     tally.finish()
     return tally.failed != 0
 

@@ -209,7 +209,7 @@ def test_ranges_swap_at_once(network, native, service):
     native("rule", "add", "-", stdin=sets[0])
     fresh = FreshFlows(network.client, 5301, pause=0.0005)
     w.wait(lambda: ways[0].seen, "the probe arrives")
-    for n in range(150 if w.LONG else 12):
+    for n in range(60 if w.LONG else 12):
         native("rule", "replace", "-", stdin=sets[(n + 1) % 3])
     fresh.stop()
     w.wait(lambda: len(ways[0].seen) + len(ways[1].seen) == fresh.sent, "no gap", 5)

@@ -368,7 +368,7 @@ def test_rules_recreate_themselves(native):
 
 
 def test_many_rules(native):
-    count = 2000 if w.LONG else 200
+    count = 500 if w.LONG else 100
     for port in range(10000, 10000 + count):
         native("rule", "add", "%d:10.0.0.5" % port)
     listed = native.json("rule", "list")
