@@ -49,8 +49,8 @@ class Router:
     def __init__(self, suffix="", flows=4096):
         self.ports = itertools.count(20000)
         self.descriptors = {}
-        self.far = w.Namespace("p" + suffix)
-        self.near = w.Namespace("r" + suffix)
+        self.far = w.Namespace("far" + suffix)
+        self.near = w.Namespace("near" + suffix)
         self.xdnat = w.Xdnat(self.near, suffix)
         self._build()
         self.xdnat("load", "wan", "lan", "--mode", "native", "--flows", str(flows),
