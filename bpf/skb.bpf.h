@@ -382,7 +382,7 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 	return XDNAT_FORWARDED;
 }
 
-/* forward_reply_out(), as well. */
+/* forward_reply_out(). Global, and so finds its making, as skb_decide() does. */
 __noinline enum xdnat_reason skb_reply_out(struct __sk_buff *skb)
 {
 	struct making *making = scratch_get();
