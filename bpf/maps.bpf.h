@@ -12,8 +12,11 @@
 
 #include "xdnat_abi.h"
 
-/* Same as xdnat_config.tick_jiffies. */
+/* Same as in xdnat_config. */
 const volatile __u32 tick_jiffies;
+const volatile __u32 home_buckets = 1;
+const volatile __u32 overflow_buckets = 1;
+const volatile __u64 hash_seeds[XDNAT_SEEDS];
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -110,21 +113,54 @@ struct {
 	__type(value, __u32);
 } xdnat_neighbours SEC(".maps");
 
-/* Preallocated: inserts cannot fail for want of memory. The loader sets
- * max_entries to two halves for each flow. */
+/* The flow tables. The loader sets max_entries; the tools read them in their memory. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * XDNAT_FLOWS_DEFAULT);
-	__type(key, struct xdnat_key4);
-	__type(value, struct xdnat_half4);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct xdnat_bucket4);
 } xdnat_flows4 SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 2 * XDNAT_FLOWS_DEFAULT);
-	__type(key, struct xdnat_key6);
-	__type(value, struct xdnat_half6);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct xdnat_bucket6);
 } xdnat_flows6 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct xdnat_bucket);
+} xdnat_buckets4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 2);
+	__type(key, __u32);
+	__type(value, struct xdnat_bucket);
+} xdnat_buckets6 SEC(".maps");
+
+/* Preallocated: inserts cannot fail for want of memory. An entry for each slot that is
+ * no home's. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, XDNAT_SLOTS);
+	__type(key, struct xdnat_key4);
+	__type(value, __u32);
+} xdnat_overflow4 SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, XDNAT_SLOTS);
+	__type(key, struct xdnat_key6);
+	__type(value, __u32);
+} xdnat_overflow6 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -149,7 +185,7 @@ struct {
 
 /* Working memory for one packet: what would not fit on the 512 bytes of stack. Per CPU:
  * soft interrupts run XDP and tc or are off meanwhile, so our programs do not nest. */
-#define SCRATCH_BYTES 896
+#define SCRATCH_BYTES 1024
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);

@@ -9,7 +9,9 @@
 
 #include <linux/types.h>
 
-#define XDNAT_ABI 3
+#include "xdnat_flow.h"
+
+#define XDNAT_ABI 4
 
 #define XDNAT_BPFFS    "/sys/fs/bpf"
 #define XDNAT_PIN_ROOT XDNAT_BPFFS "/xdnat"
@@ -115,9 +117,6 @@ struct xdnat_snat_port {
 };
 _Static_assert(sizeof(struct xdnat_snat_port) == 4, "xdnat_snat_port");
 
-/* Directions of a flow, index of a rule's totals. */
-enum { XDNAT_ORIGINAL, XDNAT_REPLY, XDNAT_DIRECTIONS };
-
 /*
  * Value of xdnat_rules, key rule id (__u32, never reused while loaded). Tools
  * write the target before the rule's listeners exist and never change it; the
@@ -168,16 +167,6 @@ struct xdnat_spec {
 };
 _Static_assert(sizeof(struct xdnat_spec) == 524, "xdnat_spec");
 
-/* Lifetimes: how long a flow may stay without a packet. */
-enum {
-	XDNAT_LIFE_TCP_HALF_OPEN,
-	XDNAT_LIFE_TCP_ESTABLISHED,
-	XDNAT_LIFE_TCP_CLOSING,
-	XDNAT_LIFE_UDP_UNANSWERED,
-	XDNAT_LIFE_UDP_ANSWERED,
-	XDNAT_LIFE_MAX,
-};
-
 /* The one element of xdnat_config: what must outlive a program. Tools write it
  * under the instance's lock; the datapath reads active_set. */
 struct xdnat_config {
@@ -194,9 +183,12 @@ struct xdnat_config {
 	__u16 snat_first_host; /* the range that they are of; both 0: the default one */
 	__u16 snat_last_host;
 	__u32 seed;	    /* of the order in which ports are given out; random, never changes */
+	__u32 home_buckets; /* of each flow table; behind them are ... */
+	__u32 overflow_buckets;
 	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace it was loaded in */
+	__u64 hash_seeds[XDNAT_SEEDS];
 };
-_Static_assert(sizeof(struct xdnat_config) == 72, "xdnat_config");
+_Static_assert(sizeof(struct xdnat_config) == 160, "xdnat_config");
 
 /* What stands in front of tc, which is on every interface. */
 enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC, XDNAT_MODE_TC };
@@ -233,133 +225,12 @@ struct xdnat_neighbour {
 };
 _Static_assert(sizeof(struct xdnat_neighbour) == 20, "xdnat_neighbour");
 
-/* Both ports as they stand in the packet, source first; one word to copy. */
-union xdnat_ports {
-	struct {
-		__be16 sport;
-		__be16 dport;
-	};
-	__be32 both;
-};
-
-/* A packet's addresses and ports as a half's packets carry them. Whole words, so
- * that a key is written as the hash reads it. */
-struct xdnat_key4 {
-	union {
-		__u64 both; /* as they stand in the packet, source first */
-		struct {
-			__be32 src;
-			__be32 dst;
-		};
-	};
-	union xdnat_ports ports;
-	__u32 proto; /* IPPROTO_TCP or IPPROTO_UDP */
-};
-_Static_assert(sizeof(struct xdnat_key4) == 16, "xdnat_key4");
-
-struct xdnat_key6 {
-	__be32 src[4];
-	__be32 dst[4];
-	union xdnat_ports ports;
-	__u32 proto;
-};
-_Static_assert(sizeof(struct xdnat_key6) == 40, "xdnat_key6");
-
-/* xdnat_half.state. A half is on the fast path while it is XDNAT_SETTLED. */
-#define XDNAT_ANSWERED	0x01 /* the target has answered */
-#define XDNAT_CONFIRMED 0x02 /* UDP: answered; TCP: the client went on after the answer */
-#define XDNAT_CLOSING	0x04 /* a FIN or RST passed and no data since */
-#define XDNAT_DEAD	0x08 /* being freed: translates nothing any more */
-#define XDNAT_RESTING	0x10 /* with XDNAT_DEAD, a reply half: its claim rests */
-#define XDNAT_SETTLED	(XDNAT_ANSWERED | XDNAT_CONFIRMED)
-
-/* For so long after the end of an answered masquerade flow nobody else is given its
- * port: what the target still sends reaches no other client (RFC 6888 REQ-8: 120 s). */
-#define XDNAT_REST_TICKS 120
-
-/* The lifetime of a flow: an index of life_jiffies. state: of both halves together
- * (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 7857 section 2.1). */
-static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
-{
-	if (!is_tcp)
-		return state & XDNAT_ANSWERED ? XDNAT_LIFE_UDP_ANSWERED : XDNAT_LIFE_UDP_UNANSWERED;
-	if (state & XDNAT_CLOSING)
-		return XDNAT_LIFE_TCP_CLOSING;
-	return state & XDNAT_CONFIRMED ? XDNAT_LIFE_TCP_ESTABLISHED : XDNAT_LIFE_TCP_HALF_OPEN;
-}
-
-/*
- * One direction of a flow without its addresses. Written by packets of this
- * direction only, but for state bits (set and cleared atomically by both).
- * Counters are best effort: two processors may lose an increment.
- */
-struct xdnat_half {
-	__u32 version;		 /* even; odd while out_ifindex, mtu and eth are written */
-	__u32 state;		 /* beside version: both are compared at once */
-	__u32 until;		 /* jiffies: when the tick of the last packet, or the rest, ends */
-	__u32 in_ifindex;	 /* where the last packet came in, and ... */
-	__u8 in_mac[6];		 /* ... that interface's address */
-	__sum16 l3_delta;	 /* RFC 1624 deltas: IPv4 header with TTL - 1 */
-	__sum16 l4_delta;	 /* addresses and ports: TCP and UDP */
-	__u16 tc_mtu;		 /* as mtu, for tc: set also where XDP cannot send; 0: unknown */
-	union xdnat_ports ports; /* what the packet leaves with */
-	__u32 out_ifindex;	 /* where the route led when it was last looked up */
-	__u16 mtu;		 /* of the way out, from the IP header on; 0: not for XDP */
-	__u8 direction;		 /* XDNAT_ORIGINAL or XDNAT_REPLY */
-	__u8 pad;
-	__be32 eth[3]; /* both MACs, destination first, as they stand in the frame */
-	__u32 rule;    /* id of the rule that made it */
-	__u64 packets;
-	__u64 bytes; /* from the IP header on */
-};
-_Static_assert(sizeof(struct xdnat_half) == 72, "xdnat_half");
-_Static_assert(__builtin_offsetof(struct xdnat_half, version) % 8 == 0 &&
-		       __builtin_offsetof(struct xdnat_half, state) ==
-			       __builtin_offsetof(struct xdnat_half, version) + 4,
-	       "version and state are one word");
-
-/* Values of xdnat_flows4 and xdnat_flows6. The key comes first: a kernel hash
- * recycles elements under its readers, who compare it after they have copied. */
-struct xdnat_half4 {
-	struct xdnat_key4 key;
-	struct xdnat_half half;
-	union {
-		__u64 both; /* as they stand in the packet, source first */
-		struct {
-			__be32 src; /* what the packet leaves with */
-			__be32 dst;
-		};
-	};
-};
-_Static_assert(sizeof(struct xdnat_half4) == 96, "xdnat_half4");
-_Static_assert(__builtin_offsetof(struct xdnat_half4, key) == 0, "the key is first");
-
-struct xdnat_half6 {
-	struct xdnat_key6 key;
-	struct xdnat_half half;
-	__be32 src[4];
-	__be32 dst[4];
-};
-_Static_assert(sizeof(struct xdnat_half6) == 144, "xdnat_half6");
-_Static_assert(__builtin_offsetof(struct xdnat_half6, key) == 0, "the key is first");
-
 /* Context of the syscall program xdnat_clock: both clocks, read together. */
 struct xdnat_clock {
 	__u64 jiffies;
 	__u64 boot_ns; /* bpf_ktime_get_boot_ns */
 };
 _Static_assert(sizeof(struct xdnat_clock) == 16, "xdnat_clock");
-
-/* Context of the syscall program xdnat_flow_end, which frees a flow: one that has
- * expired, any, or any with its port, that nothing rests. */
-enum { XDNAT_END_EXPIRED, XDNAT_END_ANY, XDNAT_END_WHOLLY };
-struct xdnat_flow_end {
-	struct xdnat_key6 key; /* of either half; IPv4 in the first word of src and dst */
-	__u32 is_v6;
-	__u32 force; /* XDNAT_END_... */
-	__u32 ended; /* out: 1 if the flow is gone */
-};
-_Static_assert(sizeof(struct xdnat_flow_end) == 52, "xdnat_flow_end");
 
 /* Where a packet was seen; xdnat_stats counts each apart. */
 enum { XDNAT_HOOK_XDP, XDNAT_HOOK_INGRESS, XDNAT_HOOK_EGRESS, XDNAT_HOOKS };
