@@ -1,25 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Flows as they are stored: find, end. Here, in two kernel hashes, one a family;
- * making.bpf.h inserts there, and nobody else knows.
+ * Flows: pairs of halves in the table. Finds, copies and ends them; making.bpf.h makes
+ * them.
  *
- * Readers. The kernel recycles an element of a preallocated hash at once, under
- * whoever still reads it. So a reader copies the translation, then compares the
- * element's key and state, and only then touches the packet: an insert writes the
- * key first, and an end has changed the state before.
- *
- * Writers. An end is a compare-and-swap of the state to XDNAT_DEAD; only who did
- * that deletes, and nobody brings a dead half back. Of two processors that make
- * the same flow both succeed: the second finds the first one's halves.
- *
- * Ports. The place of the reply half in the hash is the claim on a source port, its
- * insertion the one arbiter. Of an answered masquerade flow that has ended it stays,
- * dead, and rests; a rest is ended as a flow is.
+ * An end is a compare-and-swap of the word to XDNAT_DEAD; only who did that frees the
+ * slots, and nobody brings a dead half back. The place of the reply half's key is the
+ * claim on a source port, the table's one arbiter. Of an answered masquerade flow that
+ * has ended it stays, dead, and rests; a rest is ended as a flow is.
  */
 #ifndef XDNAT_FLOW_BPF_H
 #define XDNAT_FLOW_BPF_H
-
-#include <linux/errno.h>
 
 #include "half.bpf.h"
 #include "life.bpf.h"
@@ -63,55 +53,30 @@ static __always_inline void packet_key6(const struct packet *pkt, struct xdnat_k
 	key->proto = pkt->proto;
 }
 
-/* Is the element still this key's? Asked last, see above. */
-static __always_inline bool half4_is(const struct xdnat_half4 *half4, const struct xdnat_key4 *key)
-{
-	const volatile __u64 *have = (const volatile __u64 *)&half4->key;
-	const __u64 *want = (const __u64 *)key;
-
-	return have[0] == want[0] && have[1] == want[1];
-}
-
-static __always_inline bool half6_is(const struct xdnat_half6 *half6, const struct xdnat_key6 *key)
-{
-	const volatile __u64 *have = (const volatile __u64 *)&half6->key;
-	const __u64 *want = (const __u64 *)key;
-
-	return have[0] == want[0] && have[1] == want[1] && have[2] == want[2] &&
-	       have[3] == want[3] && have[4] == want[4];
-}
-
-/* A half as it is stored: half is NULL or part of the one of half4 and half6 that
- * is not NULL. (From a flag the verifier cannot tell which map it came from.) */
-struct stored {
-	struct xdnat_half *half;
-	struct xdnat_half4 *half4;
-	struct xdnat_half6 *half6;
-};
-
-/* The half whose packets look like tuple. */
-static __noinline struct xdnat_half *flow_find(const struct tuple *tuple, struct stored *stored)
+/* The half whose packets look like tuple: false if there is none. */
+static __noinline bool flow_find(const struct tuple *tuple, struct stored *stored)
 {
 	stored->half = NULL;
 	stored->half4 = NULL;
 	stored->half6 = NULL;
 	if (tuple->is_v6) {
-		stored->half6 = bpf_map_lookup_elem(&xdnat_flows6, key6_of(tuple));
+		stored->half6 = table_find(true, key6_of(tuple), &stored->word, &stored->place);
 		if (stored->half6)
 			stored->half = &stored->half6->half;
 	} else {
 		struct xdnat_key4 key;
 
 		key4_from(tuple, &key);
-		stored->half4 = bpf_map_lookup_elem(&xdnat_flows4, &key);
+		stored->half4 = table_find(false, &key, &stored->word, &stored->place);
 		if (stored->half4)
 			stored->half = &stored->half4->half;
 	}
 	return stored->half;
 }
 
-/* How the packets of a half, that look like tuple, leave. */
-static __always_inline void flow_leaving(const struct stored *stored, const struct tuple *tuple,
+/* How the packets of a half, that look like tuple, leave. False: the half is gone, and
+ * leaving may be anything. */
+static __always_inline bool flow_leaving(const struct stored *stored, const struct tuple *tuple,
 					 struct tuple *leaving)
 {
 	*leaving = *tuple;
@@ -123,37 +88,18 @@ static __always_inline void flow_leaving(const struct stored *stored, const stru
 		leaving->dst.word[3] = stored->half4->dst;
 	}
 	leaving->ports = stored->half->ports;
+	return stored_is(stored);
 }
 
-/* What the packets of the other direction look like. */
-static __always_inline void flow_partner_tuple(const struct stored *stored,
+/* What the packets of the other direction look like. False: as flow_leaving(). */
+static __always_inline bool flow_partner_tuple(const struct stored *stored,
 					       const struct tuple *tuple, struct tuple *partner)
 {
 	struct tuple leaving;
+	bool is_there = flow_leaving(stored, tuple, &leaving);
 
-	flow_leaving(stored, tuple, &leaving);
 	tuple_reverse(&leaving, partner);
-}
-
-/* Is the element still this tuple's? Asked last, see above. */
-static __always_inline bool stored_is(const struct stored *stored, const struct tuple *tuple)
-{
-	const volatile struct xdnat_key6 *key6;
-	const volatile struct xdnat_key4 *key4;
-
-	if (stored->half6) {
-		key6 = &stored->half6->key;
-		for (int i = 0; i < 4; i++)
-			if (key6->src[i] != tuple->src.word[i] ||
-			    key6->dst[i] != tuple->dst.word[i])
-				return false;
-		return key6->ports.both == tuple->ports.both && key6->proto == tuple->proto;
-	}
-	if (!stored->half4)
-		return false;
-	key4 = &stored->half4->key;
-	return key4->src == tuple->src.word[3] && key4->dst == tuple->dst.word[3] &&
-	       key4->ports.both == tuple->ports.both && key4->proto == tuple->proto;
+	return is_there;
 }
 
 /* Room to look for the other half of a flow. The caller has it: in XDP there is
@@ -163,98 +109,83 @@ struct partner {
 	struct tuple back;  /* and those of its own other half */
 };
 
-/* NULL if it is missing: what is in its place may be another flow's. */
-static __noinline struct xdnat_half *flow_find_partner(const struct stored *stored,
-						       const struct tuple *tuple,
-						       struct partner *partner,
-						       struct stored *other)
+/* False if it is missing: what is in its place may be another flow's. */
+static __noinline bool flow_find_partner(const struct stored *stored, const struct tuple *tuple,
+					 struct partner *partner, struct stored *other)
 {
-	flow_partner_tuple(stored, tuple, &partner->tuple);
-	if (!flow_find(&partner->tuple, other))
-		return NULL;
-	flow_partner_tuple(other, &partner->tuple, &partner->back);
-	if (!tuple_is_same(&partner->back, tuple))
+	other->half = NULL;
+	if (!flow_partner_tuple(stored, tuple, &partner->tuple) ||
+	    !flow_find(&partner->tuple, other))
+		return false;
+	if (!flow_partner_tuple(other, &partner->tuple, &partner->back) ||
+	    !tuple_is_same(&partner->back, tuple))
 		other->half = NULL;
 	return other->half;
 }
 
-/* The half whose packets look like tuple and leave as leaving says; its own half is
- * filled in. 0, -EEXIST, or what else the kernel's hash says (full). */
-static __always_inline int flow_insert4(const struct tuple *tuple, const struct tuple *leaving,
-					struct xdnat_half4 *half4)
+/* A flow's partner's word, for life_is_expired(). */
+static __always_inline __u64 flow_partner_word(const struct stored *other)
 {
-	key4_from(tuple, &half4->key);
-	half4->src = leaving->src.word[3];
-	half4->dst = leaving->dst.word[3];
-	return bpf_map_update_elem(&xdnat_flows4, &half4->key, half4, BPF_NOEXIST);
-}
-
-static __always_inline int flow_insert6(const struct tuple *tuple, const struct tuple *leaving,
-					struct xdnat_half6 *half6)
-{
-	half6->key = *key6_of(tuple);
-	__builtin_memcpy(half6->src, &leaving->src, sizeof(half6->src));
-	__builtin_memcpy(half6->dst, &leaving->dst, sizeof(half6->dst));
-	return bpf_map_update_elem(&xdnat_flows6, &half6->key, half6, BPF_NOEXIST);
-}
-
-static __always_inline void flow_delete(const struct tuple *tuple)
-{
-	if (tuple->is_v6) {
-		bpf_map_delete_elem(&xdnat_flows6, key6_of(tuple));
-	} else {
-		struct xdnat_key4 key;
-
-		key4_from(tuple, &key);
-		bpf_map_delete_elem(&xdnat_flows4, &key);
-	}
+	return other->half ? other->word : 0;
 }
 
 /* Whether the claim of the flow rests when it ends: what its target still sends is on
  * its way to our own address. */
-static __always_inline bool flow_rests(const struct xdnat_half *original,
-				       const struct xdnat_half *reply, const struct tuple *tuple,
+static __always_inline bool flow_rests(const struct stored *stored,
+				       const struct stored *other, const struct tuple *tuple,
 				       const struct partner *partner)
 {
-	return original->direction == XDNAT_ORIGINAL &&
-	       ((READ_ONCE(original->state) | READ_ONCE(reply->state)) & XDNAT_ANSWERED) &&
+	return stored->half->direction == XDNAT_ORIGINAL &&
+	       ((xdnat_state(stored->word) | xdnat_state(other->word)) & XDNAT_ANSWERED) &&
 	       !addr_is_same(&tuple->src, &partner->tuple.dst);
 }
 
-/*
- * Ends the flow of a half whose packets look like tuple; other is what
- * flow_find_partner() found. Who makes the state XDNAT_DEAD does the rest; false: that
- * was somebody else. The reply half goes first: while the original is there, nobody
- * makes the flow anew. wholly: nothing of it rests.
- */
-static __noinline bool flow_end(const struct tuple *tuple, const struct stored *stored,
-				const struct partner *partner, const struct stored *other,
-				bool wholly)
-{
-	struct xdnat_half *half = stored->half, *reply = NULL;
-	__u32 state = READ_ONCE(half->state), rule_id = half->rule;
-	struct xdnat_rule *rule;
+/* How a flow ends. */
+#define FLOW_END_WHOLLY 0x1 /* nothing of it rests */
+#define FLOW_END_FORCED 0x2 /* also if it saw a packet since it was found */
 
-	if (other->half && stored_is(other, &partner->tuple))
-		reply = other->half;
-	wholly |= !reply || !flow_rests(half, reply, tuple, partner);
-	barrier();
-	if ((state & XDNAT_DEAD) || !stored_is(stored, tuple) ||
-	    __sync_val_compare_and_swap(&half->state, state, XDNAT_DEAD) != state)
+/* True for who ended it. */
+static __always_inline bool flow_die(struct stored *stored, __u32 how)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < RELEASE_TRIES; i++) {
+		__u32 state = xdnat_state(stored->word);
+
+		if (state & XDNAT_DEAD)
+			return false;
+		if (stored_swap(stored, word_with_state(stored->word, state | XDNAT_DEAD)))
+			return true;
+		if (!(how & FLOW_END_FORCED) || !stored_refresh(stored))
+			return false;
+	}
+	return false;
+}
+
+/*
+ * Ends the flow of a half whose packets look like tuple, if it is as it was found; other
+ * is what flow_find_partner() found. False: it is not, or somebody else ended it.
+ */
+static __noinline bool flow_end(const struct tuple *tuple, struct stored *stored,
+				const struct partner *partner, struct stored *other, __u32 how)
+{
+	bool rests = other->half && !(how & FLOW_END_WHOLLY) &&
+		     flow_rests(stored, other, tuple, partner);
+	struct xdnat_rule *rule;
+	__u32 rule_id;
+
+	if (!flow_die(stored, how))
 		return false;
+	rule_id = stored->half->rule;
 	rule = bpf_map_lookup_elem(&xdnat_rules, &rule_id);
-	if (rule) {
-		half_add_totals(half, rule);
-		if (reply)
-			half_add_totals(reply, rule);
+	if (rule)
+		half_add_totals(stored->half, rule);
+	if (other->half && (rests ? life_rest(other) : flow_die(other, FLOW_END_FORCED))) {
+		if (rule)
+			half_add_totals(other->half, rule);
+		if (!rests)
+			stored_release(other);
 	}
-	if (reply && !wholly) {
-		life_rest(reply);
-	} else if (reply) {
-		__sync_fetch_and_or(&reply->state, XDNAT_DEAD);
-		flow_delete(&partner->tuple);
-	}
-	flow_delete(tuple);
+	stored_release(stored);
 	return true;
 }
 
@@ -276,47 +207,71 @@ static __always_inline void flow_requested(const struct xdnat_flow_end *request,
 	tuple->proto = key->proto;
 }
 
-/* A dead half: whoever ended it could not delete it, as the kernel's hash was busy, or
- * it rests. True if it is gone. */
-static __always_inline bool flow_bury(const struct tuple *tuple, const struct stored *stored,
-				      bool wholly)
+/* A dead half: who ended it could not free it, as its hop was being written, or it rests.
+ * True if it is gone. */
+static __always_inline bool flow_bury(struct stored *stored, bool wholly)
 {
-	bool rests = READ_ONCE(stored->half->state) & XDNAT_RESTING;
+	bool rests = xdnat_state(stored->word) & XDNAT_RESTING;
 
 	if (!(rests && wholly) &&
-	    life_idle(stored->half, life_now()) <= SWEEP_SLACK_TICKS * tick_jiffies)
+	    life_idle(stored->word, life_now()) <= SWEEP_SLACK_TICKS * tick_jiffies)
 		return false;
-	if (rests && !life_end_rest(stored->half))
-		return false;
-	flow_delete(tuple);
-	return true;
+	return (!rests || life_end_rest(stored)) && stored_release(stored);
 }
 
 /* What a tool asks for: true if the flow is gone. */
 static __noinline bool flow_end_requested(const struct xdnat_flow_end *request)
 {
-	bool wholly = request->force == XDNAT_END_WHOLLY;
-	struct partner partner = {};
+	__u32 how = request->force ? FLOW_END_FORCED : 0;
 	struct stored stored, other;
-	struct xdnat_half *reply;
+	struct partner partner = {};
 	struct tuple tuple = {};
 
+	if (request->force == XDNAT_END_WHOLLY)
+		how |= FLOW_END_WHOLLY;
 	flow_requested(request, &tuple);
 	if (!flow_find(&tuple, &stored))
 		return true;
-	if (READ_ONCE(stored.half->state) & XDNAT_DEAD)
-		return flow_bury(&tuple, &stored, wholly);
-	reply = flow_find_partner(&stored, &tuple, &partner, &other);
-	if (!request->force &&
-	    !life_is_expired(stored.half, reply, tuple.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS))
+	if (xdnat_state(stored.word) & XDNAT_DEAD)
+		return flow_bury(&stored, how & FLOW_END_WHOLLY);
+	flow_find_partner(&stored, &tuple, &partner, &other);
+	if (!how && !life_is_expired(stored.word, flow_partner_word(&other),
+				     tuple.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS))
 		return false;
-	return flow_end(&tuple, &stored, &partner, &other, wholly);
+	return flow_end(&tuple, &stored, &partner, &other, how);
 }
 
-/* A whole copy with the next hop given. False: the element is another's by now. */
-static __noinline bool stored_copy(const struct stored *stored, const struct tuple *tuple,
-				   const struct hop *hop, struct translation *to)
+/* What a tool brings, as it is: 0, -EEXIST, -EBUSY or -ENOSPC. */
+static __noinline int flow_put(const struct xdnat_flow_put *request)
 {
+	struct insertion *in = put_scratch_get();
+	__u64 word;
+	int err;
+
+	if (!in)
+		return -EBUSY;
+	if (request->is_v6) {
+		in->half6 = request->half6;
+		word = in->half6.half.word;
+		err = table_insert6(in);
+		if (!err)
+			table_publish(true, in->place, word);
+	} else {
+		in->half4 = request->half4;
+		word = in->half4.half.word;
+		err = table_insert4(in);
+		if (!err)
+			table_publish(false, in->place, word);
+	}
+	return err;
+}
+
+/* A whole copy with the next hop given. False: the half is gone or going. */
+static __noinline bool stored_copy(const struct stored *stored, const struct hop *hop,
+				   struct translation *to)
+{
+	__u64 word;
+
 	__builtin_memset(to, 0, sizeof(*to));
 	half_copy(stored->half, to);
 	to->out_ifindex = hop->ifindex;
@@ -326,58 +281,63 @@ static __noinline bool stored_copy(const struct stored *stored, const struct tup
 	} else if (stored->half4) {
 		to->addrs[0] = stored->half4->both;
 	}
-	barrier();
-	return stored_is(stored, tuple) && !(READ_ONCE(stored->half->state) & XDNAT_DEAD);
+	word = word_load(stored->half);
+	return !((word ^ stored->word) & XDNAT_OWNER_MASK) && word_is_visible(word) &&
+	       !(xdnat_state(word) & XDNAT_DEAD);
+}
+
+/* Is what was copied to one half's, whole, by its word before? */
+static __always_inline bool half_is_still(const struct xdnat_half *half, __u64 word,
+					  const struct translation *to, __u32 words)
+{
+	__u64 copied = *(const __u64 *)&to->ports ^ *(const __u64 *)&to->out_ifindex ^
+		       *(const __u64 *)&to->eth[1];
+
+	for (__u32 i = 0; i < words; i++)
+		copied ^= to->addrs[i];
+	half = (const void *)half + after_load(copied);
+	return READ_ONCE(half->word) == word;
 }
 
 /*
  * The half of an established flow whose packet this is, if there is nothing to
  * decide about it, with a whole copy of its translation. NULL: the slow path's, if
  * *is_known then; else there is no flow.
- * What a call would push out of its register is asked before the lookup.
  */
 static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, __u32 ingress,
 						     struct translation *to, bool *is_known)
 {
-	__u32 now = life_now();
 	struct xdnat_half4 *half4;
 	struct xdnat_key4 key;
-	__u64 word;
+	__u64 word, home;
 
 	packet_key4(pkt, &key);
-	half4 = bpf_map_lookup_elem(&xdnat_flows4, &key);
-	*is_known = half4 != NULL;
-	if (!half4)
-		return NULL;
-	word = half_word(&half4->half);
-	if (!life_is_settled(word) || !life_is_usual(&half4->half, pkt, ingress, now))
+	home = key_home(false, &key);
+	half4 = table_probe(false, &key, home, &word);
+	*is_known = half4 || bucket_is_overflowed(false, home);
+	if (!half4 || !life_is_settled(word) || !life_is_usual(&half4->half, word, pkt, ingress))
 		return NULL;
 	half_copy(&half4->half, to);
 	to->addrs[0] = half4->both;
-	barrier();
-	return half_word(&half4->half) == word && half4_is(half4, &key) ? &half4->half : NULL;
+	return half_is_still(&half4->half, word, to, 1) ? &half4->half : NULL;
 }
 
 static __always_inline struct xdnat_half *flow_copy6(const struct packet *pkt, __u32 ingress,
 						     struct translation *to, bool *is_known)
 {
-	__u32 now = life_now();
 	struct xdnat_half6 *half6;
 	struct xdnat_key6 key;
-	__u64 word;
+	__u64 word, home;
 
 	packet_key6(pkt, &key);
-	half6 = bpf_map_lookup_elem(&xdnat_flows6, &key);
-	*is_known = half6 != NULL;
-	if (!half6)
-		return NULL;
-	word = half_word(&half6->half);
-	if (!life_is_settled(word) || !life_is_usual(&half6->half, pkt, ingress, now))
+	home = key_home(true, &key);
+	half6 = table_probe(true, &key, home, &word);
+	*is_known = half6 || bucket_is_overflowed(true, home);
+	if (!half6 || !life_is_settled(word) || !life_is_usual(&half6->half, word, pkt, ingress))
 		return NULL;
 	half_copy(&half6->half, to);
 	__builtin_memcpy(to->addrs, half6->src, sizeof(to->addrs));
-	barrier();
-	return half_word(&half6->half) == word && half6_is(half6, &key) ? &half6->half : NULL;
+	return half_is_still(&half6->half, word, to, 4) ? &half6->half : NULL;
 }
 
 #endif

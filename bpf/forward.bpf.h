@@ -15,6 +15,8 @@
 #include "rule.bpf.h"
 #include "source.bpf.h"
 
+#define AWAIT_TRIES 64 /* some microseconds */
+
 /* Whether frames like this one are meant for us. */
 static __always_inline bool forward_is_to_us(const struct packet *pkt, const struct making *making)
 {
@@ -80,12 +82,13 @@ static __noinline enum xdnat_reason forward_as(const struct stored *stored, stru
 {
 	if (making->traits.wire_bytes > making->hop.mtu)
 		return XDNAT_DROP_TOO_BIG;
-	if (making->hook != XDNAT_HOOK_XDP)
-		flow_leaving(stored, &making->original, &making->leaving);
+	if (making->hook != XDNAT_HOOK_XDP &&
+	    !flow_leaving(stored, &making->original, &making->leaving))
+		return XDNAT_DROP_BUSY;
 	making->mss_host = 0;
 	if (making->traits.tcp_flags & TCP_SYN)
 		making->mss_host = forward_mss(stored, making, reverse_mtu);
-	if (!stored_copy(stored, &making->original, &making->hop, &making->to))
+	if (!stored_copy(stored, &making->hop, &making->to))
 		return XDNAT_DROP_BUSY;
 	half_count(stored->half, making->traits.wire_packets, making->traits.all_bytes);
 	return XDNAT_FORWARDED;
@@ -220,31 +223,49 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making
 	return making->traits.wire_bytes > making->hop.mtu ? XDNAT_DROP_TOO_BIG : XDNAT_FORWARDED;
 }
 
-/* The reply half of a live flow is missing: it is made again from the original. */
-static __always_inline enum xdnat_reason forward_remake(const struct stored *stored,
-							struct making *making)
+/* The other half of a live flow is missing (an embryo's may be replaced): it is made
+ * again from this one. An embryo whose reply's tuple another flow has by now has ended. */
+static __noinline enum xdnat_reason forward_remake(const struct stored *stored,
+						   struct making *making)
 {
-	flow_leaving(stored, &making->original, &making->leaving);
+	const struct xdnat_half *half = stored->half;
+	__u32 state = xdnat_state(stored->word) & ~XDNAT_TAKEN;
+	bool is_original = half->direction == XDNAT_ORIGINAL;
+	enum xdnat_reason reason;
+
+	if (!is_original && making->hook != XDNAT_HOOK_EGRESS &&
+	    READ_ONCE(half->in_ifindex) != making->in_ifindex)
+		return XDNAT_DROP_WRONG_INTERFACE;
+	making->rule = half->rule;
+	making->now = life_now();
+	making->hop.ifindex = half->out_ifindex;
+	making->reply_hop = (struct hop){.way = WAY_NEIGHBOUR, .ifindex = half->in_ifindex};
+	if (making->hop.ifindex == LOCAL_IFINDEX)
+		making->reply_hop.ifindex = LOCAL_IFINDEX;
+	if (!flow_leaving(stored, &making->original, &making->leaving))
+		return XDNAT_DROP_BUSY;
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
-	making->rule = stored->half->rule;
-	making->now = life_now();
-	making->hop.ifindex = stored->half->out_ifindex;
-	making->reply_hop = (struct hop){.way = WAY_NEIGHBOUR};
-	return flow_make_reply();
+	reason = flow_remake(making, is_original ? XDNAT_REPLY : XDNAT_ORIGINAL, state);
+	if (reason == XDNAT_DROP_TUPLE_TAKEN && !(state & XDNAT_ANSWERED))
+		return XDNAT_DROP_EXPIRED;
+	return reason;
 }
 
 /* Originals may come in anywhere we are loaded; replies only where the originals
  * go out, but those that the kernel sends out, by its own judgement, anywhere. */
 static __always_inline enum xdnat_reason
-forward_check(const struct stored *stored, const struct xdnat_half *partner, struct making *making)
+forward_check(const struct stored *stored, struct stored *other, struct making *making)
 {
-	if (stored->half->direction == XDNAT_ORIGINAL)
-		return partner ? XDNAT_FORWARDED : forward_remake(stored, making);
-	if (!partner)
-		return XDNAT_DROP_EXPIRED;
-	if (making->hook == XDNAT_HOOK_EGRESS ||
-	    READ_ONCE(partner->out_ifindex) == making->in_ifindex)
+	if (!other->half) {
+		enum xdnat_reason reason = forward_remake(stored, making);
+
+		if (!reason)
+			flow_find_partner(stored, &making->original, &making->partner, other);
+		return reason;
+	}
+	if (stored->half->direction == XDNAT_ORIGINAL || making->hook == XDNAT_HOOK_EGRESS ||
+	    READ_ONCE(other->half->out_ifindex) == making->in_ifindex)
 		return XDNAT_FORWARDED;
 	return XDNAT_DROP_WRONG_INTERFACE;
 }
@@ -254,21 +275,26 @@ forward_check(const struct stored *stored, const struct xdnat_half *partner, str
  * half's tick has ended begins the next tick, looks the hop up and writes it down;
  * the rest copy it, or look it up for themselves while it is being written.
  */
-static __noinline enum xdnat_reason forward_next_hop(void *ctx, const struct stored *stored,
+static __noinline enum xdnat_reason forward_next_hop(void *ctx, struct stored *stored,
 						     struct making *making, bool refreshes)
 {
+	const struct xdnat_interface *interface = interface_get(making->in_ifindex);
+	bool is_first = refreshes && life_begin_tick(stored, life_now());
 	struct xdnat_half *half = stored->half;
 	struct hop *hop = &making->hop;
-	bool is_first = refreshes && life_begin_tick(half, life_now());
 	enum xdnat_reason reason;
 
 	if (making->hook == XDNAT_HOOK_EGRESS || READ_ONCE(half->out_ifindex) == LOCAL_IFINDEX) {
 		forward_local(making);
 		return XDNAT_FORWARDED;
 	}
+	/* What sends it may be another hook at another interface. */
+	if (interface && half_is_moved(half, making->in_ifindex, interface))
+		is_first = true;
 	if (!is_first && half_load_hop(half, hop))
 		return XDNAT_FORWARDED;
-	flow_leaving(stored, &making->original, &making->leaving);
+	if (!flow_leaving(stored, &making->original, &making->leaving))
+		return XDNAT_DROP_BUSY;
 	reason = route_lookup(ctx, &making->leaving, making->in_ifindex, hop);
 	if (reason)
 		hop->way = WAY_NEIGHBOUR;
@@ -276,42 +302,38 @@ static __noinline enum xdnat_reason forward_next_hop(void *ctx, const struct sto
 	if (!hop->ifindex || reason == XDNAT_DROP_NOT_LOADED)
 		hop->ifindex = READ_ONCE(half->out_ifindex);
 	if (is_first || !READ_ONCE(half->tc_mtu))
-		half_store_hop(half, hop);
+		half_store_hop(stored, hop, making->in_ifindex, interface);
 	return reason;
 }
 
 /* A packet of a flow, but not one that the fast path may take. */
-static __noinline enum xdnat_reason forward_by_flow(void *ctx, const struct stored *stored,
+static __noinline enum xdnat_reason forward_by_flow(void *ctx, struct stored *stored,
 						    struct making *making)
 {
-	const struct xdnat_interface *interface;
-	struct xdnat_half *half = stored->half, *partner;
 	enum xdnat_reason reason;
 	struct stored other;
 
 	if (!making->traits.is_to_us)
 		return XDNAT_PASS_OTHER_MAC;
-	if (READ_ONCE(half->state) & XDNAT_DEAD)
-		return READ_ONCE(half->state) & XDNAT_RESTING ? XDNAT_DROP_EXPIRED
-							      : XDNAT_DROP_BUSY;
-	if (making->traits.is_last_hop && READ_ONCE(half->out_ifindex) != LOCAL_IFINDEX)
+	if (xdnat_state(stored->word) & XDNAT_DEAD)
+		return xdnat_state(stored->word) & XDNAT_RESTING ? XDNAT_DROP_EXPIRED
+								 : XDNAT_DROP_BUSY;
+	if (making->traits.is_last_hop && READ_ONCE(stored->half->out_ifindex) != LOCAL_IFINDEX)
 		return XDNAT_DROP_TTL;
-	partner = flow_find_partner(stored, &making->original, &making->partner, &other);
-	if (life_is_expired(half, partner, making->traits.is_tcp, 0))
+	flow_find_partner(stored, &making->original, &making->partner, &other);
+	if (life_is_expired(stored->word, flow_partner_word(&other), making->traits.is_tcp, 0))
 		return XDNAT_DROP_EXPIRED;
-	reason = forward_check(stored, partner, making);
+	reason = forward_check(stored, &other, making);
 	if (reason)
 		return reason;
-	interface = interface_get(making->in_ifindex);
-	if (interface && making->hook != XDNAT_HOOK_EGRESS)
-		half_set_ingress(half, making->in_ifindex, interface);
-	life_advance(&making->traits, half, partner);
-	reason = forward_next_hop(ctx, stored, making, life_is_refreshed(&making->traits, half));
+	life_advance(&making->traits, stored, &other);
+	reason = forward_next_hop(ctx, stored, making,
+				  life_is_refreshed(&making->traits, stored->half));
 	if (!reason)
 		reason = forward_way(making);
 	if (reason)
 		return reason;
-	return forward_as(stored, making, partner ? READ_ONCE(partner->tc_mtu) : 0);
+	return forward_as(stored, making, other.half ? READ_ONCE(other.half->tc_mtu) : 0);
 }
 
 /* Ours but unfit for rewriting here: its flaw. Else passed on. */
@@ -325,12 +347,21 @@ static __noinline enum xdnat_reason forward_refuse(struct making *making, enum x
 }
 
 /* The flow has expired: its client's packet is one without a flow. */
-static __noinline bool forward_end(const struct stored *stored, struct making *making)
+static __noinline bool forward_end(struct stored *stored, struct making *making)
 {
 	struct stored other;
 
 	flow_find_partner(stored, &making->original, &making->partner, &other);
-	return flow_end(&making->original, stored, &making->partner, &other, false);
+	return flow_end(&making->original, stored, &making->partner, &other, 0);
+}
+
+/* One turn of bpf_loop(): not 0 ends it. */
+static long forward_await_flow(__u32 tried, struct making **context)
+{
+	struct stored stored;
+
+	(void)tried;
+	return flow_find(&(*context)->original, &stored);
 }
 
 /*
@@ -352,6 +383,10 @@ static __always_inline enum xdnat_reason forward_decide(void *ctx, struct making
 	reason = forward_new(ctx, making);
 	if (!reason)
 		reason = flow_make();
+	if (reason == XDNAT_DROP_BUSY) /* another processor makes it just now */
+		reason = bpf_loop(AWAIT_TRIES, forward_await_flow, &making, 0) < AWAIT_TRIES
+				 ? XDNAT_FORWARDED
+				 : XDNAT_DROP_BUSY;
 	if (reason)
 		return reason;
 	if (!flow_find(&making->original, &stored))
@@ -367,7 +402,7 @@ static __always_inline enum xdnat_reason forward_refuse_out(const struct making 
 	struct stored stored;
 
 	if (!flow_find(&making->original, &stored) || stored.half->direction != XDNAT_REPLY ||
-	    (READ_ONCE(stored.half->state) & XDNAT_DEAD))
+	    (xdnat_state(stored.word) & XDNAT_DEAD))
 		return XDNAT_PASS_NO_RULE;
 	return flaw;
 }

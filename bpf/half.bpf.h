@@ -1,32 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * One half by itself: its translation, its next hop, where its packets come in.
- * Knows neither how halves are stored nor what their states mean.
- *
- * Packets of a half's own direction write it, best effort where nothing is decided
- * by it. The next hop is written with `version` odd; who reads it compares the
- * version before and after.
+ * Knows neither how halves are found nor what their states mean.
  */
 #ifndef XDNAT_HALF_BPF_H
 #define XDNAT_HALF_BPF_H
 
-#include "maps.bpf.h"
-#include "packet.bpf.h"
 #include "rewrite.bpf.h"
 #include "route.bpf.h"
-
-#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+#include "table.bpf.h"
 
 static __always_inline bool is_same_mac(const __u8 *left, const __u8 *right)
 {
 	return *(const __u32 *)left == *(const __u32 *)right &&
 	       *(const __u16 *)(left + 4) == *(const __u16 *)(right + 4);
-}
-
-/* Version and state as one word: what a copy is worth, asked before and after. */
-static __always_inline __u64 half_word(const struct xdnat_half *half)
-{
-	return READ_ONCE(*(const __u64 *)&half->version);
 }
 
 /* Copies what rewriting needs, without the addresses. */
@@ -45,16 +32,16 @@ static __always_inline void half_count(struct xdnat_half *half, __u32 packets, _
 	half->bytes += bytes;
 }
 
-/* What sends it may be another hook at another interface: the next hop is looked up anew. */
+/* Do its packets come in elsewhere now? */
+static __always_inline bool half_is_moved(const struct xdnat_half *half, __u32 ifindex,
+					  const struct xdnat_interface *interface)
+{
+	return half->in_ifindex != ifindex || !is_same_mac(half->in_mac, interface->mac);
+}
+
 static __always_inline void half_set_ingress(struct xdnat_half *half, __u32 ifindex,
 					     const struct xdnat_interface *interface)
 {
-	if (half->in_ifindex == ifindex && is_same_mac(half->in_mac, interface->mac))
-		return;
-	if (half->in_ifindex && half->in_ifindex != ifindex) {
-		half->mtu = 0;
-		half->tc_mtu = 0;
-	}
 	half->in_ifindex = ifindex;
 	__builtin_memcpy(half->in_mac, interface->mac, sizeof(half->in_mac));
 }
@@ -79,22 +66,39 @@ static __always_inline void half_set_rewrite(struct xdnat_half *half, const stru
 	half->ports = leaving->ports;
 }
 
-/* Writes the next hop if nobody else is at it. */
-static __always_inline void half_store_hop(struct xdnat_half *half, const struct hop *hop)
+/* Makes hop odd. False: somebody else is at it, or the half is gone. */
+static __always_inline bool half_begin_hop(struct stored *stored)
 {
-	__u32 version = READ_ONCE(half->version);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < SWAP_TRIES; i++) {
+		if (xdnat_is_hop_written(stored->word))
+			return false;
+		if (stored_swap(stored, stored->word + (1ULL << XDNAT_WORD_HOP)))
+			return true;
+		if (!stored_refresh(stored))
+			return false;
+	}
+	return false;
+}
 
-	if ((version & 1) ||
-	    __sync_val_compare_and_swap(&half->version, version, version + 1) != version)
+/* Writes down the next hop and, if interface is not NULL, where packets come in. */
+static __always_inline void half_store_hop(struct stored *stored, const struct hop *hop,
+					   __u32 in_ifindex,
+					   const struct xdnat_interface *interface)
+{
+	if (!half_begin_hop(stored))
 		return;
-	half_set_hop(half, hop);
-	__sync_lock_test_and_set(&half->version, version + 2); /* orders what is before it */
+	half_set_hop(stored->half, hop);
+	if (interface)
+		half_set_ingress(stored->half, in_ifindex, interface);
+	stored->word = __sync_fetch_and_add(&stored->half->word, 1ULL << XDNAT_WORD_HOP) +
+		       (1ULL << XDNAT_WORD_HOP);
 }
 
 /* True if the half's next hop could be copied whole. */
-static __always_inline bool half_load_hop(const struct xdnat_half *half, struct hop *hop)
+static __always_inline bool half_load_hop(struct xdnat_half *half, struct hop *hop)
 {
-	__u32 version = READ_ONCE(half->version);
+	__u64 word = word_load(half);
 
 	hop->ifindex = READ_ONCE(half->out_ifindex);
 	hop->mtu = READ_ONCE(half->tc_mtu);
@@ -102,7 +106,8 @@ static __always_inline bool half_load_hop(const struct xdnat_half *half, struct 
 	hop->eth[0] = READ_ONCE(half->eth[0]);
 	hop->eth[1] = READ_ONCE(half->eth[1]);
 	hop->eth[2] = READ_ONCE(half->eth[2]);
-	return hop->mtu && !(version & 1) && READ_ONCE(half->version) == version;
+	return hop->mtu && !xdnat_is_hop_written(word) &&
+	       !((word_load(half) ^ word) & (XDNAT_OWNER_MASK | XDNAT_HOP_MASK));
 }
 
 static __always_inline void half_add_totals(const struct xdnat_half *half, struct xdnat_rule *rule)

@@ -181,12 +181,12 @@ static __noinline enum xdnat_reason icmp_out(struct __sk_buff *skb, struct makin
 	if (skb->protocol == bpf_htons(ETH_P_IP) ? !icmp_read4(skb, l2_bytes, answer, &from)
 						 : !icmp_read6(skb, l2_bytes, answer, &from))
 		return XDNAT_PASS_PROTOCOL;
-	if (!flow_find(answer, &stored) || READ_ONCE(stored.half->state) & XDNAT_DEAD)
+	if (!flow_find(answer, &stored) || (xdnat_state(stored.word) & XDNAT_DEAD))
 		return leak_is_to_stop(answer, making->in_ifindex) ? XDNAT_DROP_LEAK
 								   : XDNAT_PASS_PROTOCOL;
-	flow_leaving(&stored, answer, &making->leaving);
-	if (stored.half->direction != XDNAT_REPLY ||
-	    !addr_is_same(&answer->dst, &making->leaving.dst) || !stored_is(&stored, answer))
+	if (!flow_leaving(&stored, answer, &making->leaving) ||
+	    stored.half->direction != XDNAT_REPLY ||
+	    !addr_is_same(&answer->dst, &making->leaving.dst))
 		return XDNAT_PASS_PROTOCOL;
 	icmp_write(skb, l2_bytes, making, addr_is_same(&from, &answer->src));
 	return XDNAT_FORWARDED;

@@ -8,10 +8,12 @@
 
 #include "flow.bpf.h"
 #include "port.bpf.h"
+#include "rule.bpf.h"
 
 /* A packet that something is decided about and, perhaps, a flow in the making, in the
  * scratch memory. */
 struct making {
+	struct insertion in; /* a half on its way into the table */
 	struct traits traits;
 	struct tuple original; /* as the client's packets arrive */
 	struct tuple leaving;  /* as they leave */
@@ -29,82 +31,128 @@ struct making {
 	__u32 ports;		/* that may be given out; not 0 */
 	__u32 port_hash;	/* says in which order */
 	__u32 mss_host;		/* largest that this SYN may announce; 0: any */
+	__u32 partner_place;	/* hidden there, to be published; PLACE_NONE: adopted */
+	__u8 is_partner;	/* of the half that is being inserted, ... */
+	__u8 direction;
+	__u8 state;
+	__u8 pad;
 	struct tuple owner;	/* of the place that we want */
 	struct partner partner; /* of the flow found or ended */
-	union {
-		struct xdnat_half4 half4;
-		struct xdnat_half6 half6;
-	};
 };
 _Static_assert(sizeof(struct making) <= SCRATCH_BYTES, "making");
 
-static __always_inline void half_prepare(const struct making *making, struct xdnat_half *half,
-					 __u8 direction)
+#define PLACE_NONE 0xffffffff
+
+/* The half of the packet's own direction, or its partner, with its word: state and when
+ * its tick ends. */
+static __always_inline void half_prepare(const struct making *making, struct xdnat_half *half)
 {
-	bool is_original = direction == XDNAT_ORIGINAL;
-	__u32 in_ifindex = is_original ? making->in_ifindex : making->hop.ifindex;
+	__u32 in_ifindex = making->is_partner ? making->hop.ifindex : making->in_ifindex;
 	const struct xdnat_interface *interface = interface_get(in_ifindex);
+	__u32 until = making->now;
 
 	half->rule = making->rule;
-	half->direction = direction;
-	half->until = making->now;
+	half->direction = making->direction;
 	if (interface)
 		half_set_ingress(half, in_ifindex, interface);
-	if (is_original) {
-		half->until += tick_jiffies;
-		half_set_hop(half, &making->hop);
-		half_set_rewrite(half, &making->original, &making->leaving);
-	} else {
+	if (making->is_partner) {
 		half_set_hop(half, &making->reply_hop);
 		half_set_rewrite(half, &making->reply, &making->reply_leaving);
+	} else {
+		until += tick_jiffies;
+		half_set_hop(half, &making->hop);
+		half_set_rewrite(half, &making->original, &making->leaving);
 	}
+	half->word = word_with_state(until, making->state);
+}
+
+/* Adds what the embryo carried that had to go. */
+static __noinline void making_settle(const struct making *making)
+{
+	__u32 direction = making->in.replaced_direction % XDNAT_DIRECTIONS;
+	struct xdnat_rule *rule = rule_get(making->in.replaced_rule);
+
+	if (!rule)
+		return;
+	__sync_fetch_and_add(&rule->ended_packets[direction], making->in.replaced_packets);
+	__sync_fetch_and_add(&rule->ended_bytes[direction], making->in.replaced_bytes);
 }
 
 static __noinline int half_insert4(struct making *making, const struct tuple *tuple,
-				   const struct tuple *leaving, __u8 direction)
+				   const struct tuple *leaving)
 {
-	struct xdnat_half4 *half4 = &making->half4;
+	struct xdnat_half4 *half4 = &making->in.half4;
 
 	__builtin_memset(half4, 0, sizeof(*half4));
-	half_prepare(making, &half4->half, direction);
-	return flow_insert4(tuple, leaving, half4);
+	half_prepare(making, &half4->half);
+	key4_from(tuple, &half4->key);
+	half4->src = leaving->src.word[3];
+	half4->dst = leaving->dst.word[3];
+	return table_insert4(&making->in);
 }
 
 static __noinline int half_insert6(struct making *making, const struct tuple *tuple,
-				   const struct tuple *leaving, __u8 direction)
+				   const struct tuple *leaving)
 {
-	struct xdnat_half6 *half6 = &making->half6;
+	struct xdnat_half6 *half6 = &making->in.half6;
 
 	__builtin_memset(half6, 0, sizeof(*half6));
-	half_prepare(making, &half6->half, direction);
-	return flow_insert6(tuple, leaving, half6);
+	half_prepare(making, &half6->half);
+	half6->key = *key6_of(tuple);
+	__builtin_memcpy(half6->src, &leaving->src, sizeof(half6->src));
+	__builtin_memcpy(half6->dst, &leaving->dst, sizeof(half6->dst));
+	return table_insert6(&making->in);
 }
 
-/* Inserts one half: 0, -EEXIST, or what else the kernel's hash says (full). */
-static __always_inline int half_insert(struct making *making, __u8 direction)
+/* Puts one half into the table, hidden, as making->in.place. */
+static __always_inline enum xdnat_reason half_insert(struct making *making, bool is_partner,
+						     __u32 direction, __u32 state)
 {
-	const struct tuple *tuple = &making->original, *leaving = &making->leaving;
+	const struct tuple *tuple = is_partner ? &making->reply : &making->original;
+	const struct tuple *leaving = is_partner ? &making->reply_leaving : &making->leaving;
+	int err;
 
-	if (direction == XDNAT_REPLY) {
-		tuple = &making->reply;
-		leaving = &making->reply_leaving;
-	}
-	if (tuple->is_v6)
-		return half_insert6(making, tuple, leaving, direction);
-	return half_insert4(making, tuple, leaving, direction);
+	making->is_partner = is_partner;
+	making->direction = direction;
+	making->state = state;
+	err = tuple->is_v6 ? half_insert6(making, tuple, leaving)
+			   : half_insert4(making, tuple, leaving);
+	if (!err && making->in.replaced_rule)
+		making_settle(making);
+	if (err == -EEXIST)
+		return XDNAT_DROP_TUPLE_TAKEN;
+	if (err == -EBUSY)
+		return XDNAT_DROP_BUSY;
+	return err ? XDNAT_DROP_TABLE_FULL : XDNAT_FORWARDED;
+}
+
+static __always_inline void making_publish(const struct making *making, __u32 place, __u64 word)
+{
+	if (making->original.is_v6)
+		table_publish(true, place, word);
+	else
+		table_publish(false, place, word);
+}
+
+/* The hidden reply half is not to be. */
+static __noinline void making_give_back(const struct making *making)
+{
+	if (making->partner_place == PLACE_NONE)
+		return;
+	if (making->original.is_v6)
+		table_give_back(true, making->partner_place);
+	else
+		table_give_back(false, making->partner_place);
 }
 
 /* A reply half that rests gives up its place when it has rested, and at once to the
  * client that it was. True for who may try it. */
-static __always_inline bool claim_ends_rest(const struct making *making, const struct stored *taken)
+static __always_inline bool claim_ends_rest(const struct making *making, struct stored *taken)
 {
-	if (!life_tick_is_over(READ_ONCE(taken->half->until), making->now) &&
+	if (!life_tick_is_over(xdnat_until(taken->word), making->now) &&
 	    !tuple_is_same(&making->owner, &making->original))
 		return false;
-	if (!stored_is(taken, &making->reply) || !life_end_rest(taken->half))
-		return false;
-	flow_delete(&making->reply);
-	return true;
+	return life_end_rest(taken) && stored_release(taken);
 }
 
 /* Our reply's place is taken. XDNAT_FORWARDED: by this flow itself; XDNAT_DROP_BUSY: not
@@ -112,41 +160,43 @@ static __always_inline bool claim_ends_rest(const struct making *making, const s
 static __noinline enum xdnat_reason claim_judge(struct making *making)
 {
 	struct stored taken;
-	__u32 state;
 
-	if (!flow_find(&making->reply, &taken))
+	if (!flow_find(&making->reply, &taken) ||
+	    !flow_leaving(&taken, &making->reply, &making->partner.back)) /* the stack is short */
 		return XDNAT_DROP_BUSY;
-	flow_leaving(&taken, &making->reply, &making->partner.back); /* the stack is short */
 	tuple_reverse(&making->partner.back, &making->owner);
-	state = READ_ONCE(taken.half->state);
-	if (state & XDNAT_RESTING)
+	if (xdnat_state(taken.word) & XDNAT_RESTING)
 		return claim_ends_rest(making, &taken) ? XDNAT_DROP_BUSY : XDNAT_DROP_TUPLE_TAKEN;
-	if ((state & XDNAT_DEAD) || !tuple_is_same(&making->owner, &making->original))
+	if ((xdnat_state(taken.word) & XDNAT_DEAD) ||
+	    !tuple_is_same(&making->owner, &making->original))
 		return XDNAT_DROP_TUPLE_TAKEN;
 	return XDNAT_FORWARDED;
 }
 
-/* Puts the reply half in its place, which says who has the tuple. A global function,
+/*
+ * Claims the place of the other direction's half (the reply's says who has the tuple):
+ * hidden in partner_place, or PLACE_NONE if the flow has it already. A global function,
  * verified once and not anew for every way to it. It finds struct making by itself:
- * Linux 6.1 does not take an argument of a global function for a map's key or value. */
-__noinline enum xdnat_reason flow_make_reply(void)
+ * Linux 6.1 does not take an argument of a global function for a map's key or value.
+ */
+__noinline enum xdnat_reason flow_make_partner(__u32 direction, __u32 state)
 {
 	struct making *making = scratch_get();
-	int err;
+	enum xdnat_reason reason;
 
 	if (!making)
 		return XDNAT_DROP_BUSY;
-	err = half_insert(making, XDNAT_REPLY);
-	if (err == -EEXIST) {
-		enum xdnat_reason reason = claim_judge(making);
-
+	making->partner_place = PLACE_NONE;
+	reason = half_insert(making, true, direction, state);
+	if (reason == XDNAT_DROP_TUPLE_TAKEN) {
+		reason = claim_judge(making);
 		if (reason != XDNAT_DROP_BUSY)
 			return reason;
-		err = half_insert(making, XDNAT_REPLY);
+		reason = half_insert(making, true, direction, state);
 	}
-	if (err == -EEXIST || err == -EBUSY)
-		return XDNAT_DROP_BUSY;
-	return err ? XDNAT_DROP_TABLE_FULL : XDNAT_FORWARDED;
+	if (!reason)
+		making->partner_place = making->in.place;
+	return reason == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_BUSY : reason;
 }
 
 /* After XDNAT_DROP_TUPLE_TAKEN: true if the flow that has the place has ended, and
@@ -154,14 +204,13 @@ __noinline enum xdnat_reason flow_make_reply(void)
 static __noinline bool making_takes_over(struct making *making)
 {
 	struct stored owner, other;
-	struct xdnat_half *reply;
 
 	if (!flow_find(&making->owner, &owner))
 		return false;
-	reply = flow_find_partner(&owner, &making->owner, &making->partner, &other);
-	return life_is_expired(owner.half, reply, making->owner.proto == IPPROTO_TCP,
-			       SWEEP_SLACK_TICKS) &&
-	       flow_end(&making->owner, &owner, &making->partner, &other, false);
+	flow_find_partner(&owner, &making->owner, &making->partner, &other);
+	return life_is_expired(owner.word, flow_partner_word(&other),
+			       making->owner.proto == IPPROTO_TCP, SWEEP_SLACK_TICKS) &&
+	       flow_end(&making->owner, &owner, &making->partner, &other, 0);
 }
 
 /* One turn of bpf_loop(), whose context must be on the stack: not 0 ends it. */
@@ -175,7 +224,7 @@ static long claim_next_port(__u32 tried, struct making **context)
 		return 0;
 	making->leaving.ports.sport = entry->port;
 	making->reply.ports.dport = entry->port;
-	making->claimed = flow_make_reply();
+	making->claimed = flow_make_partner(XDNAT_REPLY, 0);
 	return making->claimed != XDNAT_DROP_TUPLE_TAKEN;
 }
 
@@ -198,9 +247,9 @@ static __always_inline enum xdnat_reason flow_claim(struct making *making)
 
 	making->claimed = XDNAT_DROP_TUPLE_TAKEN;
 	if (making_keeps_port(making)) {
-		making->claimed = flow_make_reply();
+		making->claimed = flow_make_partner(XDNAT_REPLY, 0);
 		if (making->claimed == XDNAT_DROP_TUPLE_TAKEN && making_takes_over(making))
-			making->claimed = flow_make_reply();
+			making->claimed = flow_make_partner(XDNAT_REPLY, 0);
 	}
 	if (making->claimed != XDNAT_DROP_TUPLE_TAKEN)
 		return making->claimed;
@@ -233,43 +282,47 @@ static __always_inline bool making_is_hairpin(const struct making *making,
 	return (rule->flags & XDNAT_RULE_HAIRPIN) && making->hop.ifindex == making->in_ifindex;
 }
 
-/* The original half could not be inserted. If it is there, another processor was
- * faster, perhaps with another port: a reply half that is not its own goes. */
-static __noinline enum xdnat_reason making_yields(struct making *making, int err)
-{
-	struct stored original;
-
-	if (!flow_find(&making->original, &original)) {
-		flow_delete(&making->reply);
-		return err == -EBUSY ? XDNAT_DROP_BUSY : XDNAT_DROP_TABLE_FULL;
-	}
-	flow_partner_tuple(&original, &making->original, &making->owner);
-	if (!tuple_is_same(&making->owner, &making->reply))
-		flow_delete(&making->reply);
-	return XDNAT_FORWARDED;
-}
-
-/* Makes both halves or neither, the reply half first. One that is there already
- * and is this flow's own is as good. Global as flow_make_reply() is. */
+/*
+ * Makes both halves or neither: they are hidden until both have a place, then the reply
+ * half is seen first. XDNAT_DROP_BUSY: perhaps another processor makes the same flow.
+ * Global as flow_make_partner() is.
+ */
 __noinline enum xdnat_reason flow_make(void)
 {
 	struct making *making = scratch_get();
 	enum xdnat_reason reason;
 	struct xdnat_rule *rule;
-	int err;
 
 	if (!making)
 		return XDNAT_DROP_BUSY;
 	reason = flow_claim(making);
 	if (reason)
 		return reason;
-	err = half_insert(making, XDNAT_ORIGINAL);
-	if (err)
-		return making_yields(making, err);
+	reason = half_insert(making, false, XDNAT_ORIGINAL, 0);
+	if (reason) {
+		making_give_back(making);
+		return reason == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_BUSY : reason;
+	}
+	if (making->partner_place != PLACE_NONE)
+		making_publish(making, making->partner_place, making->now);
+	making_publish(making, making->in.place, making->now + tick_jiffies);
 	rule = bpf_map_lookup_elem(&xdnat_rules, &making->rule);
 	if (rule)
 		__sync_fetch_and_add(&rule->flows_made, 1);
 	return XDNAT_FORWARDED;
+}
+
+/* A missing half of a live flow is made again from the other, with the state of that:
+ * making has what a packet of the other's says. */
+static __always_inline enum xdnat_reason flow_remake(struct making *making, __u32 direction,
+						     __u32 state)
+{
+	enum xdnat_reason reason = flow_make_partner(direction, state);
+
+	if (!reason && making->partner_place != PLACE_NONE)
+		making_publish(making, making->partner_place,
+			       word_with_state(making->now, state));
+	return reason;
 }
 
 #endif

@@ -193,6 +193,14 @@ struct {
 	__uint(value_size, SCRATCH_BYTES);
 } xdnat_scratch SEC(".maps");
 
+/* The same for tools' programs, which ours may interrupt. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, SCRATCH_BYTES);
+} xdnat_put_scratch SEC(".maps");
+
 /* The same for one FIB lookup. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -206,6 +214,13 @@ static __always_inline void *scratch_get(void)
 	__u32 zero = 0;
 
 	return bpf_map_lookup_elem(&xdnat_scratch, &zero);
+}
+
+static __always_inline void *put_scratch_get(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&xdnat_put_scratch, &zero);
 }
 
 static __always_inline const struct xdnat_config *config_get(void)

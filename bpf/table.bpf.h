@@ -59,6 +59,7 @@
 #define SLOT_NONE	 0xffffffff
 #define SLOT_EMBRYOS_MAX (XDNAT_SLOTS / 2) /* of a bucket */
 #define CLAIM_TRIES	 3  /* a slot is snatched away, look again */
+#define SWAP_TRIES	 4  /* of a word that others change at the same time */
 #define OVERFLOW_TRIES	 3  /* buckets */
 #define LOCK_TRIES	 64 /* some microseconds */
 #define RELEASE_TRIES	 64
@@ -71,6 +72,7 @@ static __always_inline __u64 after_load(__u64 value)
 	asm volatile("%0 &= 0" : "+r"(value));
 	return value;
 #else
+	(void)value;
 	barrier();
 	return 0;
 #endif
@@ -124,23 +126,511 @@ static __always_inline bool stored_swap(struct stored *stored, __u64 word)
 	return true;
 }
 
+/* Is the slot still this half's? In order with all that was read of it before. */
+static __always_inline bool stored_is(const struct stored *stored)
+{
+	__u64 word = word_load(stored->half);
+
+	return !((word ^ stored->word) & XDNAT_OWNER_MASK) && word_is_visible(word);
+}
+
+/* Looks at the word anew. False: the half is gone or going. */
+static __always_inline bool stored_refresh(struct stored *stored)
+{
+	__u64 word = word_load(stored->half);
+
+	if (((word ^ stored->word) & XDNAT_OWNER_MASK) || !word_is_visible(word) ||
+	    (xdnat_state(word) & XDNAT_DEAD))
+		return false;
+	stored->word = word;
+	return true;
+}
+
 /* Sets and clears state bits. False: the half is gone, or going, or others were always
  * faster. */
 static __always_inline bool stored_change(struct stored *stored, __u32 set, __u32 clear)
 {
-	for (int i = 0; i < CLAIM_TRIES; i++) {
-		__u64 word = stored->word, seen;
-		__u32 state = xdnat_state(word);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < SWAP_TRIES; i++) {
+		__u32 state = xdnat_state(stored->word);
+		__u32 to = (state | set) & ~clear;
 
-		if ((state | set) == state && !(state & clear))
+		if (to == state || stored_swap(stored, word_with_state(stored->word, to)))
 			return true;
-		if (stored_swap(stored, word_with_state(word, (state | set) & ~clear)))
-			return true;
-		seen = word_load(stored->half);
-		if (((seen ^ word) & XDNAT_OWNER_MASK) || !word_is_visible(seen) ||
-		    (xdnat_state(seen) & XDNAT_DEAD))
+		if (!stored_refresh(stored))
 			return false;
-		stored->word = seen;
 	}
 	return false;
 }
+
+/* What a bucket was seen to have. In map memory and volatile: the verifier goes through
+ * the loop once, not for all that can have been found. */
+struct bucket_view {
+	__u32 same_state; /* of the slot with the key; 0: none */
+	__u32 free, oldest; /* slots, or SLOT_NONE */
+	__u32 oldest_until;
+	__u32 embryos;
+	__u32 pad;
+	__u64 free_word, oldest_word;
+};
+
+/* What is to be put into the table, and how that went. In map memory. */
+struct insertion {
+	union { /* until and state of the word count; the state says which class it is */
+		struct xdnat_half4 half4;
+		struct xdnat_half6 half6;
+	};
+	__u32 place; /* out: hidden there, until it is published or released */
+
+	/* Out: the counters of the embryo whose place it took. */
+	__u32 replaced_rule; /* 0: nobody's */
+	__u32 replaced_direction;
+	__u32 start; /* the slot to begin with */
+	__u64 replaced_packets, replaced_bytes;
+
+	struct bucket_view seen;
+};
+
+/* The family's tables and sizes. */
+static __always_inline void *bucket_slots(bool is_v6, __u32 bucket)
+{
+	if (is_v6)
+		return bpf_map_lookup_elem(&xdnat_flows6, &bucket);
+	return bpf_map_lookup_elem(&xdnat_flows4, &bucket);
+}
+
+static __always_inline struct xdnat_bucket *bucket_get(bool is_v6, __u32 bucket)
+{
+	if (is_v6)
+		return bpf_map_lookup_elem(&xdnat_buckets6, &bucket);
+	return bpf_map_lookup_elem(&xdnat_buckets4, &bucket);
+}
+
+static __always_inline void *overflow_map(bool is_v6)
+{
+	return is_v6 ? (void *)&xdnat_overflow6 : (void *)&xdnat_overflow4;
+}
+
+static __always_inline __u32 slot_bytes(bool is_v6)
+{
+	return is_v6 ? sizeof(struct xdnat_half6) : sizeof(struct xdnat_half4);
+}
+
+static __always_inline __u32 slot_key_bytes(bool is_v6)
+{
+	return is_v6 ? sizeof(struct xdnat_key6) : sizeof(struct xdnat_key4);
+}
+
+static __always_inline void *slot_of(bool is_v6, void *slots, __u32 slot)
+{
+	return slots + (slot % XDNAT_SLOTS) * slot_bytes(is_v6);
+}
+
+static __always_inline void *table_slot(bool is_v6, __u32 place)
+{
+	void *slots = bucket_slots(is_v6, place / XDNAT_SLOTS);
+
+	return slots ? slot_of(is_v6, slots, place) : NULL;
+}
+
+static __always_inline struct xdnat_half *half_of(bool is_v6, void *slot)
+{
+	return slot + slot_key_bytes(is_v6);
+}
+
+static __always_inline bool slot_has(bool is_v6, const void *slot, const void *key)
+{
+	const volatile __u64 *have = slot;
+	const __u64 *want = key;
+
+	if (have[0] != want[0] || have[1] != want[1])
+		return false;
+	return !is_v6 || (have[2] == want[2] && have[3] == want[3] && have[4] == want[4]);
+}
+
+static __always_inline __u64 key_home(bool is_v6, const void *key)
+{
+	return xdnat_home(is_v6 ? xdnat_hash6(key, hash_seeds) : xdnat_hash4(key, hash_seeds),
+			  home_buckets);
+}
+
+/* Has a visible slot that key? *word is as it was while it had it then. */
+static __always_inline bool slot_is_visible_as(bool is_v6, void *slot, const void *key,
+					       __u64 *word)
+{
+	struct xdnat_half *half = half_of(is_v6, slot);
+	__u64 before;
+
+	if (!slot_has(is_v6, slot, key))
+		return false;
+	before = word_load(half);
+	if (!slot_has(is_v6, slot, key))
+		return false;
+	*word = word_load(half);
+	return !((before ^ *word) & XDNAT_OWNER_MASK) && word_is_visible(before) &&
+	       word_is_visible(*word);
+}
+
+/* The visible slot of a key beyond its home, or NULL. */
+static __always_inline void *overflow_find(bool is_v6, const void *key, __u64 *word, __u32 *place)
+{
+	__u32 *found = bpf_map_lookup_elem(overflow_map(is_v6), key);
+	void *slot;
+
+	if (!found)
+		return NULL;
+	*place = *found;
+	slot = table_slot(is_v6, *place);
+	return slot && slot_is_visible_as(is_v6, slot, key, word) ? slot : NULL;
+}
+
+/* The visible slot of a key, or NULL. */
+static __always_inline void *table_find(bool is_v6, const void *key, __u64 *word, __u32 *place)
+{
+	__u64 home = key_home(is_v6, key);
+	__u32 bucket = xdnat_home_bucket(home), start = xdnat_home_slot(home);
+	void *slots = bucket_slots(is_v6, bucket), *slot;
+	struct xdnat_bucket *known = bucket_get(is_v6, bucket);
+
+	if (!slots || !known)
+		return NULL;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 0; i < XDNAT_SLOTS; i++) {
+		slot = slot_of(is_v6, slots, start + i);
+		*place = xdnat_place(bucket, (start + i) % XDNAT_SLOTS);
+		if (slot_is_visible_as(is_v6, slot, key, word))
+			return slot;
+	}
+	return READ_ONCE(known->overflowed) ? overflow_find(is_v6, key, word, place) : NULL;
+}
+
+/* The same for who rewrites at once: compares *word once more, by half_is_still(), when
+ * it has read what it needs. Not beyond the key's home. */
+static __always_inline void *table_probe(bool is_v6, const void *key, __u64 home, __u64 *word)
+{
+	void *slots = bucket_slots(is_v6, xdnat_home_bucket(home)), *slot;
+
+	if (!slots)
+		return NULL;
+	for (__u32 i = 0; i < XDNAT_SLOTS; i++) {
+		slot = slot_of(is_v6, slots, xdnat_home_slot(home) + i);
+		*word = READ_ONCE(half_of(is_v6, slot)->word);
+		if (slot_has(is_v6, slot + after_load(*word), key) && word_is_visible(*word))
+			return slot;
+	}
+	return NULL;
+}
+
+/* May a key of that home be in the table without being there? */
+static __always_inline bool bucket_is_overflowed(bool is_v6, __u64 home)
+{
+	const struct xdnat_bucket *known = bucket_get(is_v6, xdnat_home_bucket(home));
+
+	return known && READ_ONCE(known->overflowed);
+}
+
+static __always_inline bool bucket_lock(struct xdnat_bucket *bucket)
+{
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < LOCK_TRIES; i++)
+		if (!READ_ONCE(bucket->lock) &&
+		    !__sync_val_compare_and_swap(&bucket->lock, 0, 1))
+			return true;
+	return false;
+}
+
+static __always_inline void bucket_unlock(struct xdnat_bucket *bucket)
+{
+	__sync_lock_test_and_set(&bucket->lock, 0);
+}
+
+/* Looks a bucket through for who has in's key, what is free, which embryo is the oldest.
+ * Under its lock. */
+static __always_inline void bucket_scan(bool is_v6, void *slots, struct insertion *in)
+{
+	volatile struct bucket_view *seen = &in->seen;
+
+	seen->same_state = 0;
+	seen->free = SLOT_NONE;
+	seen->oldest = SLOT_NONE;
+	seen->embryos = 0;
+	/* Backwards: of the free ones the first to be probed stays. */
+#pragma clang loop unroll(disable)
+	for (__u32 i = XDNAT_SLOTS; i > 0; i--) {
+		__u32 n = (READ_ONCE(in->start) + i - 1) % XDNAT_SLOTS;
+		void *slot = slot_of(is_v6, slots, n);
+		__u64 word = READ_ONCE(half_of(is_v6, slot)->word);
+
+		if (!(xdnat_state(word) & XDNAT_TAKEN)) {
+			seen->free = n;
+			seen->free_word = word;
+			continue;
+		}
+		if (slot_has(is_v6, slot, in))
+			seen->same_state = xdnat_state(word);
+		if (!word_is_embryo(word))
+			continue;
+		seen->embryos++;
+		if (xdnat_is_hop_written(word) ||
+		    (seen->oldest != SLOT_NONE &&
+		     (__s32)(xdnat_until(word) - seen->oldest_until) >= 0))
+			continue;
+		seen->oldest = n;
+		seen->oldest_until = xdnat_until(word);
+		seen->oldest_word = word;
+	}
+}
+
+/* Takes the half out of the kernel's hash that a hidden slot beyond all homes has. */
+static __always_inline void overflow_forget(bool is_v6, void *slot, __u32 place)
+{
+	struct xdnat_bucket *home;
+	__u32 *found;
+
+	if (place < home_buckets * XDNAT_SLOTS)
+		return;
+	found = bpf_map_lookup_elem(overflow_map(is_v6), slot);
+	if (!found || *found != place)
+		return;
+	bpf_map_delete_elem(overflow_map(is_v6), slot);
+	home = bucket_get(is_v6, xdnat_home_bucket(key_home(is_v6, slot)));
+	if (home)
+		__sync_fetch_and_sub(&home->overflowed, 1);
+}
+
+/* All but the word. */
+static __always_inline void slot_write(bool is_v6, void *slot, const struct insertion *in)
+{
+	__u32 words = (slot_key_bytes(is_v6) + sizeof(struct xdnat_half) + (is_v6 ? 32 : 8)) / 8;
+	const __u64 *from = (const void *)in;
+	__u64 *to = slot;
+
+	for (__u32 i = 0; i < words; i++)
+		if (i != slot_key_bytes(is_v6) / 8)
+			to[i] = from[i];
+}
+
+/* For this class, by bucket_scan(): a slot, or SLOT_NONE. */
+static __always_inline __u32 bucket_choose(const volatile struct bucket_view *seen, bool is_embryo)
+{
+	if (is_embryo && seen->embryos >= SLOT_EMBRYOS_MAX)
+		return seen->oldest;
+	if (is_embryo || seen->free != SLOT_NONE)
+		return seen->free;
+	return seen->oldest;
+}
+
+/* Of an embryo that was hidden to take its place. */
+static __always_inline void insertion_note_replaced(struct insertion *in,
+						    const struct xdnat_half *half)
+{
+	in->replaced_rule = half->rule;
+	in->replaced_direction = half->direction;
+	in->replaced_packets = half->packets;
+	in->replaced_bytes = half->bytes;
+}
+
+/* Hides a slot, by what bucket_scan() saw, and writes it. Under the bucket's lock.
+ * -EAGAIN: it has changed since; -ENOSPC: there is none. */
+static __always_inline int bucket_claim(bool is_v6, void *slots, __u32 bucket, struct insertion *in)
+{
+	const volatile struct bucket_view *seen = &in->seen;
+	__u32 n = bucket_choose(seen, word_is_embryo(half_of(is_v6, in)->word));
+	struct xdnat_bucket *known = bucket_get(is_v6, bucket);
+	__u64 word = n == seen->free ? seen->free_word : seen->oldest_word;
+	void *slot = slot_of(is_v6, slots, n);
+	struct xdnat_half *half = half_of(is_v6, slot);
+	__u64 hidden = (word + (1ULL << XDNAT_WORD_OWNER)) & XDNAT_OWNER_MASK;
+
+	if (n == SLOT_NONE || !known)
+		return -ENOSPC;
+	hidden = word_with_state(hidden, XDNAT_TAKEN | XDNAT_HIDDEN);
+	if (__sync_val_compare_and_swap(&half->word, word, hidden) != word)
+		return -EAGAIN;
+	in->place = xdnat_place(bucket, n % XDNAT_SLOTS);
+	if (xdnat_state(word) & XDNAT_TAKEN) {
+		insertion_note_replaced(in, half);
+		overflow_forget(is_v6, slot, in->place);
+	} else {
+		__sync_fetch_and_add(&known->taken, 1);
+	}
+	slot_write(is_v6, slot, in);
+	return 0;
+}
+
+/* What insertion says about the key: 0, or who has it already. */
+static __always_inline int insertion_judge(const struct insertion *in)
+{
+	__u32 state = READ_ONCE(in->seen.same_state);
+
+	if (!state)
+		return 0;
+	return state & XDNAT_HIDDEN ? -EBUSY : -EEXIST;
+}
+
+/* Is the key beyond its home? Under its home's lock. */
+static __always_inline int overflow_judge(bool is_v6, struct insertion *in)
+{
+	__u32 *place = bpf_map_lookup_elem(overflow_map(is_v6), in);
+	void *slots = place ? bucket_slots(is_v6, *place / XDNAT_SLOTS) : NULL, *slot;
+	__u64 word;
+
+	if (!slots)
+		return 0;
+	slot = slot_of(is_v6, slots, *place);
+	word = word_load(half_of(is_v6, slot));
+	if (!(xdnat_state(word) & XDNAT_TAKEN) || !slot_has(is_v6, slot, in))
+		return 0;
+	in->seen.same_state = xdnat_state(word);
+	return insertion_judge(in);
+}
+
+/* Frees the hidden slot, which is ours. */
+static __always_inline void slot_free(bool is_v6, void *slot, __u32 place)
+{
+	struct xdnat_bucket *known = bucket_get(is_v6, place / XDNAT_SLOTS);
+	struct xdnat_half *half = half_of(is_v6, slot);
+
+	overflow_forget(is_v6, slot, place);
+	__sync_lock_test_and_set(&half->word, half->word & XDNAT_OWNER_MASK);
+	if (known)
+		__sync_fetch_and_sub(&known->taken, 1);
+}
+
+/* Frees the slot at a place that insertion has hidden. */
+static __always_inline void table_give_back(bool is_v6, __u32 place)
+{
+	void *slot = table_slot(is_v6, place);
+
+	if (slot)
+		slot_free(is_v6, slot, place);
+}
+
+/* In some bucket beyond the homes. Under the lock of its home. */
+static __always_inline int overflow_insert(bool is_v6, struct xdnat_bucket *home,
+					   struct insertion *in)
+{
+	int err = -ENOSPC;
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < OVERFLOW_TRIES; i++) {
+		__u32 random = bpf_get_prandom_u32();
+		__u32 bucket = home_buckets + random % overflow_buckets;
+		struct xdnat_bucket *known = bucket_get(is_v6, bucket);
+		void *slots = bucket_slots(is_v6, bucket);
+
+		if (!known || !slots || !bucket_lock(known))
+			continue;
+		in->start = random % XDNAT_SLOTS;
+		bucket_scan(is_v6, slots, in);
+		err = bucket_claim(is_v6, slots, bucket, in);
+		bucket_unlock(known);
+		if (!err)
+			break;
+	}
+	if (err)
+		return err == -EAGAIN ? -EBUSY : err;
+	__sync_fetch_and_add(&home->overflowed, 1);
+	err = bpf_map_update_elem(overflow_map(is_v6), in, &in->place, BPF_ANY);
+	if (err) {
+		__sync_fetch_and_sub(&home->overflowed, 1);
+		table_give_back(is_v6, in->place);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+/* At home or beyond. Under the lock of its home. */
+static __always_inline int table_insert_locked(bool is_v6, __u32 bucket, struct xdnat_bucket *home,
+					       struct insertion *in)
+{
+	void *slots = bucket_slots(is_v6, bucket);
+	int err = slots ? -EAGAIN : -ENOSPC;
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < CLAIM_TRIES && err == -EAGAIN; i++) {
+		bucket_scan(is_v6, slots, in);
+		err = insertion_judge(in);
+		if (!err && READ_ONCE(home->overflowed))
+			err = overflow_judge(is_v6, in);
+		if (!err)
+			err = bucket_claim(is_v6, slots, bucket, in);
+	}
+	if (err == -ENOSPC)
+		return overflow_insert(is_v6, home, in);
+	return err == -EAGAIN ? -EBUSY : err;
+}
+
+static __always_inline int table_insert(bool is_v6, struct insertion *in)
+{
+	__u64 place = key_home(is_v6, in);
+	__u32 bucket = xdnat_home_bucket(place);
+	struct xdnat_bucket *home = bucket_get(is_v6, bucket);
+	int err;
+
+	in->start = xdnat_home_slot(place);
+	in->replaced_rule = 0;
+	if (!home || !bucket_lock(home))
+		return -EBUSY;
+	err = table_insert_locked(is_v6, bucket, home, in);
+	bucket_unlock(home);
+	return err;
+}
+
+/* Puts the half of in into a slot of its own, hidden. 0, -EEXIST: its key has one, -EBUSY:
+ * it is just getting or giving up one, or many others insert, -ENOSPC: there is no room. */
+static __noinline int table_insert4(struct insertion *in)
+{
+	return table_insert(false, in);
+}
+
+static __noinline int table_insert6(struct insertion *in)
+{
+	return table_insert(true, in);
+}
+
+/* Others find the half at a place that insertion has hidden. word: its until and state
+ * from now on. */
+static __always_inline void table_publish(bool is_v6, __u32 place, __u64 word)
+{
+	void *slot = table_slot(is_v6, place);
+	struct xdnat_half *half;
+
+	if (!slot)
+		return;
+	half = half_of(is_v6, slot);
+	word = word_with_state(word & ~XDNAT_OWNER_MASK, xdnat_state(word) | XDNAT_TAKEN);
+	__sync_lock_test_and_set(&half->word, word | (half->word & XDNAT_OWNER_MASK));
+}
+
+/* Takes the slot from the half, whose word is XDNAT_DEAD: it is free. False: another one
+ * did, or its hop was always being written. */
+static __always_inline bool slot_release(bool is_v6, void *slot, const struct stored *stored)
+{
+	struct xdnat_half *half = half_of(is_v6, slot);
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < RELEASE_TRIES; i++) {
+		__u64 word = word_load(half);
+
+		if (((word ^ stored->word) & XDNAT_OWNER_MASK) || !word_is_visible(word))
+			return false;
+		if (xdnat_is_hop_written(word) ||
+		    __sync_val_compare_and_swap(
+			    &half->word, word,
+			    word_with_state(word, XDNAT_TAKEN | XDNAT_HIDDEN)) != word)
+			continue;
+		slot_free(is_v6, slot, stored->place);
+		return true;
+	}
+	return false;
+}
+
+static __noinline bool stored_release(const struct stored *stored)
+{
+	if (stored->half6)
+		return slot_release(true, stored->half6, stored);
+	return stored->half4 && slot_release(false, stored->half4, stored);
+}
+
+#endif

@@ -78,3 +78,11 @@ int xdnat_flow_end(struct xdnat_flow_end *request)
 	request->ended = flow_end_requested(request);
 	return 0;
 }
+
+/* Tools: put this half as it is into the table. Never two at a time. */
+SEC("syscall")
+int xdnat_flow_put(struct xdnat_flow_put *request)
+{
+	request->result = flow_put(request);
+	return 0;
+}

@@ -113,6 +113,7 @@ _Static_assert(sizeof(struct xdnat_half) == 72, "xdnat_half");
 #define XDNAT_WORD_OWNER 40
 #define XDNAT_WORD_HOP	 56
 #define XDNAT_OWNER_MASK (0xffffULL << XDNAT_WORD_OWNER)
+#define XDNAT_HOP_MASK	 (0xffULL << XDNAT_WORD_HOP)
 
 static inline __u32 xdnat_until(__u64 word)
 {
