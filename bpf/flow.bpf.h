@@ -60,14 +60,16 @@ static __noinline bool flow_find(const struct tuple *tuple, struct stored *store
 	stored->half4 = NULL;
 	stored->half6 = NULL;
 	if (tuple->is_v6) {
-		stored->half6 = table_find(true, key6_of(tuple), &stored->word, &stored->place);
+		stored->place = table_find6(key6_of(tuple), &stored->word);
+		stored->half6 = table_slot(true, stored->place);
 		if (stored->half6)
 			stored->half = &stored->half6->half;
 	} else {
 		struct xdnat_key4 key;
 
 		key4_from(tuple, &key);
-		stored->half4 = table_find(false, &key, &stored->word, &stored->place);
+		stored->place = table_find4(&key, &stored->word);
+		stored->half4 = table_slot(false, stored->place);
 		if (stored->half4)
 			stored->half = &stored->half4->half;
 	}
@@ -242,7 +244,7 @@ static __noinline bool flow_end_requested(const struct xdnat_flow_end *request)
 }
 
 /* What a tool brings, as it is: 0, -EEXIST, -EBUSY or -ENOSPC. */
-static __noinline int flow_put(const struct xdnat_flow_put *request)
+static __always_inline int flow_put(const struct xdnat_flow_put *request)
 {
 	struct insertion *in = put_scratch_get();
 	__u64 word;
@@ -253,13 +255,13 @@ static __noinline int flow_put(const struct xdnat_flow_put *request)
 	if (request->is_v6) {
 		in->half6 = request->half6;
 		word = in->half6.half.word;
-		err = table_insert6(in);
+		err = table_insert(true, in);
 		if (!err)
 			table_publish(true, in->place, word);
 	} else {
 		in->half4 = request->half4;
 		word = in->half4.half.word;
-		err = table_insert4(in);
+		err = table_insert(false, in);
 		if (!err)
 			table_publish(false, in->place, word);
 	}

@@ -39,9 +39,8 @@ struct making {
 	struct tuple owner;	/* of the place that we want */
 	struct partner partner; /* of the flow found or ended */
 };
-_Static_assert(sizeof(struct making) <= SCRATCH_BYTES, "making");
-
-#define PLACE_NONE 0xffffffff
+_Static_assert(sizeof(struct making) <= SCRATCH_BYTES && offsetof(struct making, in) == 0,
+	       "table_insert4() finds in at the start");
 
 /* The half of the packet's own direction, or its partner, with its word: state and when
  * its tick ends. */
@@ -88,7 +87,7 @@ static __noinline int half_insert4(struct making *making, const struct tuple *tu
 	key4_from(tuple, &half4->key);
 	half4->src = leaving->src.word[3];
 	half4->dst = leaving->dst.word[3];
-	return table_insert4(&making->in);
+	return table_insert4();
 }
 
 static __noinline int half_insert6(struct making *making, const struct tuple *tuple,
@@ -101,7 +100,7 @@ static __noinline int half_insert6(struct making *making, const struct tuple *tu
 	half6->key = *key6_of(tuple);
 	__builtin_memcpy(half6->src, &leaving->src, sizeof(half6->src));
 	__builtin_memcpy(half6->dst, &leaving->dst, sizeof(half6->dst));
-	return table_insert6(&making->in);
+	return table_insert6();
 }
 
 /* Puts one half into the table, hidden, as making->in.place. */
@@ -157,7 +156,7 @@ static __always_inline bool claim_ends_rest(const struct making *making, struct 
 
 /* Our reply's place is taken. XDNAT_FORWARDED: by this flow itself; XDNAT_DROP_BUSY: not
  * any more, it may be tried again; else by another one, whose original is in owner. */
-static __noinline enum xdnat_reason claim_judge(struct making *making)
+static __always_inline enum xdnat_reason claim_judge(struct making *making)
 {
 	struct stored taken;
 

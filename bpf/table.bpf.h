@@ -57,12 +57,13 @@
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 
 #define SLOT_NONE	 0xffffffff
+#define PLACE_NONE	 0xffffffff
 #define SLOT_EMBRYOS_MAX (XDNAT_SLOTS / 2) /* of a bucket */
 #define CLAIM_TRIES	 3  /* a slot is snatched away, look again */
 #define SWAP_TRIES	 4  /* of a word that others change at the same time */
 #define OVERFLOW_TRIES	 3  /* buckets */
 #define LOCK_TRIES	 64 /* some microseconds */
-#define RELEASE_TRIES	 64
+#define RELEASE_TRIES	 16
 
 /* Zero, but not before value was loaded: added to an address it keeps what is read there
  * from being read before (an address dependency). x86 does that anyway. */
@@ -302,6 +303,33 @@ static __always_inline void *table_find(bool is_v6, const void *key, __u64 *word
 			return slot;
 	}
 	return READ_ONCE(known->overflowed) ? overflow_find(is_v6, key, word, place) : NULL;
+}
+
+/*
+ * The place of a visible slot of that key, or PLACE_NONE. *word: as it was while the slot
+ * had the key. Global functions: verified once, not anew for every way to them. Linux 6.1
+ * does not take their arguments as keys of maps.
+ */
+__noinline __u32 table_find4(const struct xdnat_key4 *key, __u64 *word)
+{
+	struct xdnat_key4 own;
+	__u32 place;
+
+	if (!key || !word)
+		return PLACE_NONE;
+	own = *key;
+	return table_find(false, &own, word, &place) ? place : PLACE_NONE;
+}
+
+__noinline __u32 table_find6(const struct xdnat_key6 *key, __u64 *word)
+{
+	struct xdnat_key6 own;
+	__u32 place;
+
+	if (!key || !word)
+		return PLACE_NONE;
+	own = *key;
+	return table_find(true, &own, word, &place) ? place : PLACE_NONE;
 }
 
 /* The same for who rewrites at once: compares *word once more, by half_is_still(), when
@@ -577,16 +605,21 @@ static __always_inline int table_insert(bool is_v6, struct insertion *in)
 	return err;
 }
 
-/* Puts the half of in into a slot of its own, hidden. 0, -EEXIST: its key has one, -EBUSY:
- * it is just getting or giving up one, or many others insert, -ENOSPC: there is no room. */
-static __noinline int table_insert4(struct insertion *in)
+/* Puts the half that the scratch memory begins with into a slot of its own, hidden. 0,
+ * -EEXIST: its key has one, -EBUSY: it is just getting or giving up one, or many others
+ * insert, -ENOSPC: there is no room. */
+__noinline int table_insert4(void)
 {
-	return table_insert(false, in);
+	struct insertion *in = scratch_get();
+
+	return in ? table_insert(false, in) : -EBUSY;
 }
 
-static __noinline int table_insert6(struct insertion *in)
+__noinline int table_insert6(void)
 {
-	return table_insert(true, in);
+	struct insertion *in = scratch_get();
+
+	return in ? table_insert(true, in) : -EBUSY;
 }
 
 /* Others find the half at a place that insertion has hidden. word: its until and state
@@ -603,34 +636,41 @@ static __always_inline void table_publish(bool is_v6, __u32 place, __u64 word)
 	__sync_lock_test_and_set(&half->word, word | (half->word & XDNAT_OWNER_MASK));
 }
 
-/* Takes the slot from the half, whose word is XDNAT_DEAD: it is free. False: another one
- * did, or its hop was always being written. */
-static __always_inline bool slot_release(bool is_v6, void *slot, const struct stored *stored)
+static __always_inline bool slot_release(bool is_v6, __u32 place, __u64 owner)
 {
-	struct xdnat_half *half = half_of(is_v6, slot);
+	void *slot = table_slot(is_v6, place);
+	struct xdnat_half *half;
 
+	if (!slot)
+		return false;
+	half = half_of(is_v6, slot);
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < RELEASE_TRIES; i++) {
 		__u64 word = word_load(half);
 
-		if (((word ^ stored->word) & XDNAT_OWNER_MASK) || !word_is_visible(word))
+		if (((word ^ owner) & XDNAT_OWNER_MASK) || !word_is_visible(word))
 			return false;
 		if (xdnat_is_hop_written(word) ||
 		    __sync_val_compare_and_swap(
 			    &half->word, word,
 			    word_with_state(word, XDNAT_TAKEN | XDNAT_HIDDEN)) != word)
 			continue;
-		slot_free(is_v6, slot, stored->place);
+		slot_free(is_v6, slot, place);
 		return true;
 	}
 	return false;
 }
 
-static __noinline bool stored_release(const struct stored *stored)
+/* Takes the slot from its half, which is XDNAT_DEAD and had that owner in its word: it is
+ * free. 0: another one did, or its hop was always being written. */
+__noinline int table_release(__u32 is_v6, __u32 place, __u64 owner)
 {
-	if (stored->half6)
-		return slot_release(true, stored->half6, stored);
-	return stored->half4 && slot_release(false, stored->half4, stored);
+	return is_v6 ? slot_release(true, place, owner) : slot_release(false, place, owner);
+}
+
+static __always_inline bool stored_release(const struct stored *stored)
+{
+	return table_release(stored->half6 != NULL, stored->place, stored->word);
 }
 
 #endif
