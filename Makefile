@@ -33,13 +33,13 @@ BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) \
 	-Iinclude -I/usr/include/$(shell uname -m)-linux-gnu
 VERSION := 0.1.0
 
-COMMON := addr attach attach_own attach_shared attach_tc clock confirm destination ephemeral fail \
+COMMON := addr attach attach_own attach_shared attach_tc capacity clock confirm destination ephemeral fail \
 	flow_end host_port instance instance_daemon interface leak_guard line listener listener_claim \
 	listener_expand listener_range log memory mode netlink_event netlink_link netlink_neighbour \
 	netlink_request netlink_route netlink_tc nexthop offload out pins preflight port_list program \
-	progress reason rule_overlap rules_file selftest snat snat_port snat_record source spec \
+	progress reason rule_overlap rules_file selftest selftest_flow snat snat_port snat_record source spec \
 	spec_key spec_listener spec_ports spec_rule store store_change store_flow store_listener \
-	store_network store_pin store_prefix store_rule store_snat store_target_port sweep \
+	store_network store_pin store_prefix store_rule store_snat store_table store_target_port sweep \
 	target_port target_side upgrade
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_options cmd_load_report cmd_unload \
 	cmd_confirm cmd_status cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter \
@@ -60,7 +60,7 @@ $(B)/xdnat $(B)/xdnatd:
 $(B)/user/%.o: user/%.c Makefile | $(B)/user
 	$(call say,CC,$<)
 	$(Q)$(CC) $(USER_CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/user/program.o $(B)/user/selftest.o: $(B)/xdnat.skel.h $(B)/clock.skel.h
+$(B)/user/capacity.o $(B)/user/program.o $(B)/user/selftest.o: $(B)/xdnat.skel.h $(B)/clock.skel.h
 $(B)/user/attach_shared.o: $(B)/xdnat.skel.h
 
 $(B)/%.bpf.o: bpf/%.bpf.c Makefile | $(B)/user

@@ -178,8 +178,9 @@ static int open_program(const struct instance *instance, const struct store *sto
 		err = program_reuse_maps(instance, skeleton->obj);
 	if (err)
 		return err;
-	skeleton->rodata->tick_jiffies = config.tick_jiffies;
+	program_configure(skeleton, &config);
 	bpf_program__set_autoload(skeleton->progs.xdnat_flow_end, false);
+	bpf_program__set_autoload(skeleton->progs.xdnat_flow_put, false);
 	bpf_program__set_autoload(skeleton->progs.xdnat_ingress, false);
 	bpf_program__set_autoload(skeleton->progs.xdnat_egress, false);
 	*program = xdp_program__create(&opts);

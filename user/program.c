@@ -12,11 +12,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capacity.h"
 #include "clock.h"
 #include "clock.skel.h"
 #include "fail.h"
 #include "log.h"
-#include "memory.h"
 #include "pins.h"
 #include "progress.h"
 #include "selftest.h"
@@ -26,9 +26,8 @@
 /* Seconds, in the order of XDNAT_LIFE_…; RFC 5382 REQ-5, RFC 4787 REQ-5. */
 static const uint32_t life_sec[XDNAT_LIFE_MAX] = {240, 7440, 240, 120, 300};
 
-#define BESIDE	    "new_" /* and a program's name: its pin before it takes the old one's place */
-#define NOT_BESIDE  ""
-#define FLOWS_LEAST 64
+#define BESIDE	   "new_" /* and a program's name: its pin before it takes the old one's place */
+#define NOT_BESIDE ""
 
 struct programs {
 	struct xdnat_bpf *skeleton;
@@ -77,19 +76,29 @@ static int clock_program(const struct programs *programs)
 	return bpf_program__fd(programs->clock->progs.xdnat_clock);
 }
 
-static int load_skeleton(struct xdnat_bpf *skeleton, uint32_t tick_jiffies)
+void program_configure(struct xdnat_bpf *skeleton, const struct xdnat_config *config)
+{
+	skeleton->rodata->tick_jiffies = config->tick_jiffies;
+	skeleton->rodata->home_buckets = config->home_buckets;
+	skeleton->rodata->overflow_buckets = config->overflow_buckets;
+	for (int i = 0; i < XDNAT_SEEDS; i++)
+		skeleton->rodata->hash_seeds[i] = config->hash_seeds[i];
+}
+
+static int load_skeleton(struct xdnat_bpf *skeleton, const struct xdnat_config *config)
 {
 	int err;
 
-	skeleton->rodata->tick_jiffies = tick_jiffies;
+	program_configure(skeleton, config);
 	err = xdnat_bpf__load(skeleton);
 	return err ? fail_load(err) : 0;
 }
 
 /* The same object once more, with small maps that nobody else ever sees. */
-static int test_programs(const struct programs *programs, uint32_t tick_jiffies)
+static int test_programs(const struct programs *programs, const struct xdnat_config *config)
 {
 	struct xdnat_bpf *skeleton = xdnat_bpf__open();
+	struct xdnat_config small = *config;
 	struct bpf_map *map;
 	int err;
 
@@ -97,8 +106,10 @@ static int test_programs(const struct programs *programs, uint32_t tick_jiffies)
 		return fail_load(-errno);
 	bpf_object__for_each_map(map, skeleton->obj) if (bpf_map__type(map) == BPF_MAP_TYPE_HASH)
 		bpf_map__set_max_entries(map, SELFTEST_ENTRIES);
+	capacity_set(&small, SELFTEST_ENTRIES);
+	capacity_apply(&small, skeleton);
 	progress_begin("loading the programs");
-	err = load_skeleton(skeleton, tick_jiffies);
+	err = load_skeleton(skeleton, &small);
 	if (!err)
 		err = selftest_run(skeleton->obj, clock_program(programs));
 	xdnat_bpf__destroy(skeleton);
@@ -106,34 +117,11 @@ static int test_programs(const struct programs *programs, uint32_t tick_jiffies)
 	return err;
 }
 
-/* What the kernel's hash takes for an element besides key and value, and for its
- * share of the buckets. */
-#define ELEMENT_BYTES 80
-/* The verifier at work on the largest program, and everything of fixed size. */
-#define PROGRAM_BYTES (48ULL << 20)
-
-/* Before the kernel is asked: beyond a control group's limit it does not refuse, it
- * kills. */
-static int need_memory(uint32_t flows)
+static int fill_random(void *bytes, size_t count)
 {
-	uint64_t flow_bytes =
-		2 * (sizeof(struct xdnat_key4) + sizeof(struct xdnat_half4) +
-		     sizeof(struct xdnat_key6) + sizeof(struct xdnat_half6) + 2 * ELEMENT_BYTES);
-	uint64_t available = memory_available_bytes();
-
-	if (available >= PROGRAM_BYTES + flows * flow_bytes)
+	if (getrandom(bytes, count, 0) == (ssize_t)count)
 		return 0;
-	if (available < PROGRAM_BYTES + FLOWS_LEAST * flow_bytes)
-		return fail(-ENOMEM,
-			    "loading needs %llu MiB of memory, and only %llu MiB may be had "
-			    "here; free some, or raise the memory limit that it runs under",
-			    (PROGRAM_BYTES >> 20) + 1, (unsigned long long)available >> 20);
-	return fail(-ENOMEM,
-		    "%u flows of each family need %llu MiB of memory, and only %llu MiB may be had "
-		    "here; type a smaller number, at most --flows %llu",
-		    flows, (unsigned long long)(PROGRAM_BYTES + flows * flow_bytes) >> 20,
-		    (unsigned long long)available >> 20,
-		    (unsigned long long)((available - PROGRAM_BYTES) / flow_bytes));
+	return fail(-errno, "cannot have random numbers: %s", strerror(errno));
 }
 
 static int config_fill(struct xdnat_config *config, int clock, uint32_t flows)
@@ -144,15 +132,14 @@ static int config_fill(struct xdnat_config *config, int clock, uint32_t flows)
 		return fail(-EOPNOTSUPP, "cannot read the kernel's clock by a BPF program: %s",
 			    strerror(-err));
 	config->abi = XDNAT_ABI;
-	config->flows = flows;
+	capacity_set(config, flows);
 	config->next_id = 1;
-	if (getrandom(&config->seed, sizeof(config->seed), 0) != sizeof(config->seed))
-		return fail(-errno, "cannot have a random number: %s", strerror(errno));
 	config->netns_cookie = store_netns_cookie();
 	config->tick_jiffies = config->hz;
 	for (int i = 0; i < XDNAT_LIFE_MAX; i++)
 		config->life_jiffies[i] = life_sec[i] * config->hz;
-	return 0;
+	err = fill_random(&config->seed, sizeof(config->seed));
+	return err ? err : fill_random(config->hash_seeds, sizeof(config->hash_seeds));
 }
 
 static int pin_maps(const struct programs *programs, const char *dir)
@@ -223,9 +210,8 @@ static int load_new(struct programs *programs, const struct xdnat_config *config
 	uint32_t zero = 0;
 	int err;
 
-	bpf_map__set_max_entries(skeleton->maps.xdnat_flows4, 2 * config->flows);
-	bpf_map__set_max_entries(skeleton->maps.xdnat_flows6, 2 * config->flows);
-	err = load_skeleton(skeleton, config->tick_jiffies);
+	capacity_apply(config, skeleton);
+	err = load_skeleton(skeleton, config);
 	if (err)
 		return err;
 	err = bpf_map__update_elem(skeleton->maps.xdnat_config, &zero, sizeof(zero), config,
@@ -237,14 +223,14 @@ int program_create(const struct instance *instance, uint32_t flows)
 {
 	struct xdnat_config config = {};
 	struct programs *programs = NULL;
-	int err = need_memory(flows);
+	int err = capacity_need_memory(flows);
 
 	if (!err)
 		err = open_programs(&programs);
 	if (!err)
 		err = config_fill(&config, clock_program(programs), flows);
 	if (!err)
-		err = test_programs(programs, config.tick_jiffies);
+		err = test_programs(programs, &config);
 	if (!err)
 		err = load_new(programs, &config);
 	if (!err)
@@ -261,6 +247,7 @@ static int reuse_map(const struct instance *instance, struct bpf_map *map)
 		.key_bytes = bpf_map__key_size(map),
 		.value_bytes = bpf_map__value_size(map),
 		.type = bpf_map__type(map),
+		.flags = bpf_map__map_flags(map) & BPF_F_MMAPABLE,
 	};
 	int fd = store_pin_map(instance, &pin);
 	int err;
@@ -293,17 +280,17 @@ int program_load(const struct instance *instance, const struct store *store,
 	int err;
 
 	*loaded = NULL;
-	err = need_memory(0);
+	err = capacity_need_memory(0);
 	if (!err)
 		err = open_programs(&programs);
 	if (!err)
 		err = store_config(store, &config);
 	if (!err)
-		err = test_programs(programs, config.tick_jiffies);
+		err = test_programs(programs, &config);
 	if (!err)
 		err = program_reuse_maps(instance, programs->skeleton->obj);
 	if (!err)
-		err = load_skeleton(programs->skeleton, config.tick_jiffies);
+		err = load_skeleton(programs->skeleton, &config);
 	progress_end();
 	if (err)
 		program_free(programs);

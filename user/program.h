@@ -16,6 +16,7 @@
 int program_create(const struct instance *instance, uint32_t flows);
 
 struct bpf_object;
+struct xdnat_bpf;
 
 /* This build's programs, for a loaded instance. */
 struct programs;
@@ -26,6 +27,8 @@ int program_load(const struct instance *instance, const struct store *store,
 		 struct programs **programs);
 /* Gives an object that is open the instance's pinned maps instead of its own. */
 int program_reuse_maps(const struct instance *instance, struct bpf_object *object);
+/* Tells an object that is open what its programs must know of the instance. */
+void program_configure(struct xdnat_bpf *skeleton, const struct xdnat_config *config);
 void program_free(struct programs *programs); /* accepts NULL */
 /* The descriptors of those that run on interfaces; they stay theirs. */
 struct attach_programs program_attached(const struct programs *programs);

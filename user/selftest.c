@@ -12,15 +12,10 @@
 
 #include "clock.h"
 #include "fail.h"
+#include "selftest_flow.h"
 #include "selftest_packets.h"
 #include "xdnat_abi.h"
 
-/* Test runs without a context come in by lo, which is the first in every namespace.
- * Requests leave by it again, answers by another. */
-#define IN_IFINDEX  1
-#define OUT_IFINDEX 2
-#define MTU	    1500
-#define RULE	    1
 #define FAR_JIFFIES 0x3fffffff /* no tick ends meanwhile: no route is asked for */
 #define FRAME_BYTES 256
 
@@ -39,20 +34,8 @@ struct selftest {
 	const struct bpf_object *object;
 	const struct hook *hook;
 	int program;
-	int flows[2]; /* by is_v6 */
 	uint32_t until;
 };
-
-/* A half of either family. */
-union stored {
-	struct xdnat_half4 v4;
-	struct xdnat_half6 v6;
-};
-
-static struct xdnat_half *half_of(union stored *stored, bool is_v6)
-{
-	return is_v6 ? &stored->v6.half : &stored->v4.half;
-}
 
 static int map_fd(const struct selftest *test, const char *name)
 {
@@ -69,14 +52,15 @@ static int fill_maps(const struct selftest *test)
 {
 	const struct conversation *row = &conversations[0];
 	struct xdnat_interface interface = {.mode = XDNAT_MODE_NATIVE};
-	struct xdnat_config config = {.abi = XDNAT_ABI, .flows = SELFTEST_ENTRIES / 2};
+	struct xdnat_config config = {.abi = XDNAT_ABI, .flows = SELFTEST_ENTRIES};
 	struct xdnat_listener listener = {
 		.addr.word = {0, 0, htonl(0xffff)},
 		.port = htons(row->listener_port_host),
 		.proto = IPPROTO_TCP,
 	};
-	struct xdnat_rule rule = {.id = RULE, .target_port = htons(row->target_port_host)};
-	uint32_t zero = 0, id = RULE, ifindex = IN_IFINDEX, out_ifindex = OUT_IFINDEX;
+	struct xdnat_rule rule = {.id = SELFTEST_RULE, .target_port = htons(row->target_port_host)};
+	uint32_t in_ifindex = SELFTEST_IN_IFINDEX, out_ifindex = SELFTEST_OUT_IFINDEX;
+	uint32_t zero = 0, id = SELFTEST_RULE;
 	int err;
 
 	memcpy(interface.mac, row->request.bytes, sizeof(interface.mac));
@@ -87,93 +71,12 @@ static int fill_maps(const struct selftest *test)
 		config.life_jiffies[i] = FAR_JIFFIES;
 	err = put(test, "xdnat_config", &zero, &config);
 	if (!err)
-		err = put(test, "xdnat_interfaces", &ifindex, &interface);
+		err = put(test, "xdnat_interfaces", &in_ifindex, &interface);
 	if (!err)
 		err = put(test, "xdnat_interfaces", &out_ifindex, &interface);
 	if (!err)
 		err = put(test, "xdnat_rules", &id, &rule);
 	return err ? err : put(test, "xdnat_listeners", &listener, &id);
-}
-
-/* Addresses and ports as a half's packets carry them: source, then destination. */
-struct ends {
-	const char *src, *dst;
-	uint16_t sport_host, dport_host;
-};
-
-static void set_key(const struct conversation *row, const struct ends *ends, union stored *stored)
-{
-	union xdnat_ports ports = {
-		.sport = htons(ends->sport_host),
-		.dport = htons(ends->dport_host),
-	};
-
-	memset(stored, 0, sizeof(*stored));
-	if (row->is_v6) {
-		memcpy(stored->v6.key.src, ends->src, 16);
-		memcpy(stored->v6.key.dst, ends->dst, 16);
-		stored->v6.key.ports = ports;
-		stored->v6.key.proto = row->proto;
-	} else {
-		memcpy(&stored->v4.key.src, ends->src, 4);
-		memcpy(&stored->v4.key.dst, ends->dst, 4);
-		stored->v4.key.ports = ports;
-		stored->v4.key.proto = row->proto;
-	}
-}
-
-/* The next hop, from the frame as it must leave. */
-static void set_hop(const struct selftest *test, struct xdnat_half *half,
-		    const struct golden *leaving, uint32_t ifindex)
-{
-	half->until = test->until;
-	half->out_ifindex = ifindex;
-	half->mtu = MTU;
-	half->tc_mtu = MTU;
-	memcpy(half->eth, leaving->bytes, sizeof(half->eth));
-}
-
-/* The request's half alone, unanswered: the program makes the other from it. */
-static int put_original(const struct selftest *test, const struct conversation *row)
-{
-	const struct ends ends = {row->client, row->listener, row->client_port_host,
-				  row->listener_port_host};
-	union stored stored;
-	struct xdnat_half *half = half_of(&stored, row->is_v6);
-
-	set_key(row, &ends, &stored);
-	if (row->is_v6) {
-		memcpy(stored.v6.src, row->client, 16);
-		memcpy(stored.v6.dst, row->target, 16);
-	} else {
-		memcpy(&stored.v4.src, row->client, 4);
-		memcpy(&stored.v4.dst, row->target, 4);
-	}
-	half->ports.sport = htons(row->client_port_host);
-	half->ports.dport = htons(row->target_port_host);
-	half->l3_delta = htons(row->l3_delta_host);
-	half->l4_delta = htons(row->l4_delta_host);
-	half->direction = XDNAT_ORIGINAL;
-	half->rule = RULE;
-	set_hop(test, half, &row->request_out, IN_IFINDEX);
-	return bpf_map_update_elem(test->flows[row->is_v6], &stored, &stored, BPF_NOEXIST);
-}
-
-/* The half that the program made, but for its next hop: there is no route here. */
-static int complete_reply(const struct selftest *test, const struct conversation *row)
-{
-	const struct ends ends = {row->target, row->client, row->target_port_host,
-				  row->client_port_host};
-	union stored key, stored;
-	int err;
-
-	set_key(row, &ends, &key);
-	err = bpf_map_lookup_elem(test->flows[row->is_v6], &key, &stored);
-	if (err)
-		return fail(-EIO, "%s: no half was made for the answers", row->name);
-	set_hop(test, half_of(&stored, row->is_v6), &row->answer_out, OUT_IFINDEX);
-	err = bpf_map_update_elem(test->flows[row->is_v6], &key, &stored, BPF_EXIST);
-	return err ? fail_kernel(err, "cannot write a flow") : 0;
 }
 
 static int compare(const char *name, const struct golden *want, const uint8_t *got, uint32_t length)
@@ -232,13 +135,12 @@ static int send_answer(const struct selftest *test, const struct conversation *r
 /* The third request and second answer find the flow established: the fast path. */
 static int hold_conversation(const struct selftest *test, const struct conversation *row)
 {
-	int err = put_original(test, row);
+	int err = selftest_flow_put(test->object, row, test->until);
 
-	if (err)
-		return fail_kernel(err, "%s: cannot write a flow", row->name);
-	err = send_request(test, row);
 	if (!err)
-		err = complete_reply(test, row);
+		err = send_request(test, row);
+	if (!err)
+		err = selftest_flow_complete(test->object, row, test->until);
 	if (!err)
 		err = send_answer(test, row);
 	if (!err)
@@ -252,20 +154,6 @@ static int hold_conversation(const struct selftest *test, const struct conversat
 static int send_answer_of_kernel(const struct selftest *test, const struct conversation *row)
 {
 	return send_packet(test, row->name, &row->answer, &row->answer_of_kernel, XDP_PASS);
-}
-
-/* For the next hook. */
-static void forget(const struct selftest *test, const struct conversation *row)
-{
-	const struct ends ends[] = {
-		{row->client, row->listener, row->client_port_host, row->listener_port_host},
-		{row->target, row->client, row->target_port_host, row->client_port_host}};
-	union stored key;
-
-	for (int i = 0; i < XDNAT_DIRECTIONS; i++) {
-		set_key(row, &ends[i], &key);
-		bpf_map_delete_elem(test->flows[row->is_v6], &key);
-	}
 }
 
 /* How many packets were counted under a reason, by all processors. */
@@ -335,9 +223,11 @@ static int run(struct selftest *test)
 		test->program = bpf_program__fd(
 			bpf_object__find_program_by_name(test->object, hooks[h].program));
 		if (hooks[h].number == XDNAT_HOOK_INGRESS)
-			for (size_t i = 0; i < CONVERSATIONS; i++)
-				forget(test, &conversations[i]);
-		err = hooks[h].number == XDNAT_HOOK_EGRESS ? run_way_out(test) : run_way_in(test);
+			for (size_t i = 0; !err && i < CONVERSATIONS; i++)
+				err = selftest_flow_end(test->object, &conversations[i]);
+		if (!err)
+			err = hooks[h].number == XDNAT_HOOK_EGRESS ? run_way_out(test)
+								   : run_way_in(test);
 	}
 	return err ? fail_while(err, "the new program fails its self-test") : 0;
 }
@@ -348,8 +238,6 @@ int selftest_run(const struct bpf_object *object, int clock)
 	struct xdnat_clock now;
 	int err = clock_read(clock, &now);
 
-	test.flows[false] = map_fd(&test, "xdnat_flows4");
-	test.flows[true] = map_fd(&test, "xdnat_flows6");
 	if (!err) {
 		test.until = now.jiffies + FAR_JIFFIES;
 		err = fill_maps(&test);

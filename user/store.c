@@ -30,8 +30,16 @@ static const struct store_pin map_table[STORE_MAPS] = {
 	[STORE_INTERFACES] = {"xdnat_interfaces", 4, sizeof(struct xdnat_interface)},
 	[STORE_DEVICES] = {"xdnat_devices", 4, 4, BPF_MAP_TYPE_DEVMAP_HASH},
 	[STORE_NEIGHBOURS] = {"xdnat_neighbours", sizeof(struct xdnat_neighbour), 4},
-	[STORE_FLOWS4] = {"xdnat_flows4", sizeof(struct xdnat_key4), sizeof(struct xdnat_half4)},
-	[STORE_FLOWS6] = {"xdnat_flows6", sizeof(struct xdnat_key6), sizeof(struct xdnat_half6)},
+	[STORE_FLOWS4] = {"xdnat_flows4", 4, sizeof(struct xdnat_bucket4), BPF_MAP_TYPE_ARRAY,
+			  BPF_F_MMAPABLE},
+	[STORE_FLOWS6] = {"xdnat_flows6", 4, sizeof(struct xdnat_bucket6), BPF_MAP_TYPE_ARRAY,
+			  BPF_F_MMAPABLE},
+	[STORE_BUCKETS4] = {"xdnat_buckets4", 4, sizeof(struct xdnat_bucket), BPF_MAP_TYPE_ARRAY,
+			    BPF_F_MMAPABLE},
+	[STORE_BUCKETS6] = {"xdnat_buckets6", 4, sizeof(struct xdnat_bucket), BPF_MAP_TYPE_ARRAY,
+			    BPF_F_MMAPABLE},
+	[STORE_OVERFLOW4] = {"xdnat_overflow4", sizeof(struct xdnat_key4), 4},
+	[STORE_OVERFLOW6] = {"xdnat_overflow6", sizeof(struct xdnat_key6), 4},
 	[STORE_STATS] = {"xdnat_stats", 4, sizeof(struct xdnat_counter), BPF_MAP_TYPE_PERCPU_ARRAY},
 };
 
@@ -40,6 +48,7 @@ static const struct store_pin program_table[STORE_PROGRAMS] = {
 	[STORE_INGRESS] = {.name = "xdnat_ingress", .type = BPF_PROG_TYPE_SCHED_CLS},
 	[STORE_EGRESS] = {.name = "xdnat_egress", .type = BPF_PROG_TYPE_SCHED_CLS},
 	[STORE_FLOW_END] = {.name = "xdnat_flow_end", .type = BPF_PROG_TYPE_SYSCALL},
+	[STORE_FLOW_PUT] = {.name = "xdnat_flow_put", .type = BPF_PROG_TYPE_SYSCALL},
 	[STORE_CLOCK] = {.name = "xdnat_clock", .type = BPF_PROG_TYPE_SYSCALL},
 };
 
@@ -59,17 +68,27 @@ static int open_all(const struct instance *instance, struct store *store, bool w
 	return 0;
 }
 
+/* Elements of a flow table's map: all buckets, or the slots of those behind the homes. */
+static uint64_t flow_map_entries(const struct xdnat_config *config, int map)
+{
+	if (map == STORE_OVERFLOW4 || map == STORE_OVERFLOW6)
+		return (uint64_t)config->overflow_buckets * XDNAT_SLOTS;
+	return (uint64_t)config->home_buckets + config->overflow_buckets;
+}
+
 /* Their size is what the configuration says it is. */
 static int check_flow_tables(const struct instance *instance, const struct store *store)
 {
-	for (int map = STORE_FLOWS4; map <= STORE_FLOWS6; map++) {
+	if (!store->config.flows || !store->config.home_buckets)
+		return store_pin_fail_foreign(instance, &map_table[STORE_CONFIG]);
+	for (int map = STORE_FLOWS4; map <= STORE_OVERFLOW6; map++) {
 		struct bpf_map_info info = {};
 		uint32_t length = sizeof(info);
 		int err = bpf_obj_get_info_by_fd(store->maps[map], &info, &length);
 
 		if (err)
 			return fail_kernel(err, "cannot look at %s", map_table[map].name);
-		if (!info.max_entries || info.max_entries != 2 * store->config.flows)
+		if (info.max_entries != flow_map_entries(&store->config, map))
 			return store_pin_fail_foreign(instance, &map_table[map]);
 	}
 	return 0;
@@ -336,10 +355,17 @@ static uint64_t map_bytes(int map)
 	return bytes;
 }
 
+static uint64_t table_bytes(const struct store *store, bool is_v6)
+{
+	return map_bytes(store->maps[STORE_FLOWS4 + is_v6]) +
+	       map_bytes(store->maps[STORE_BUCKETS4 + is_v6]) +
+	       map_bytes(store->maps[STORE_OVERFLOW4 + is_v6]);
+}
+
 int store_memory(const struct store *store, struct store_memory *memory)
 {
-	memory->flows4_bytes = map_bytes(store->maps[STORE_FLOWS4]);
-	memory->flows6_bytes = map_bytes(store->maps[STORE_FLOWS6]);
+	memory->flows4_bytes = table_bytes(store, false);
+	memory->flows6_bytes = table_bytes(store, true);
 	memory->flow4_bytes = memory->flows4_bytes / store->config.flows;
 	memory->flow6_bytes = memory->flows6_bytes / store->config.flows;
 	return 0;

@@ -159,19 +159,23 @@ struct store_flow {
 	bool is_orphan;	       /* a reply half alone, expired or resting: only key and rule stand */
 	struct xdnat_key6 key; /* for store_flow_end */
 };
-/* Calls each(flow, context) for every flow, reading the tables in batches, in
- * constant memory; also for expired ones and orphans; stops when each() returns
- * non-zero and returns that. */
+/* Calls each(flow, context) for every flow, reading the tables where they are; also for
+ * expired ones and orphans; stops when each() returns non-zero and returns that. What
+ * comes or goes meanwhile is seen or not. */
 int store_flows_each(const struct store *store,
 		     int (*each)(const struct store_flow *flow, void *context), void *context);
 /* Frees the flow; force: XDNAT_END_EXPIRED, if the datapath finds that too, or
  * another. Returns 1 if it is gone, 0 if it lives on, or -errno. */
 int store_flow_end(const struct store *store, const struct store_flow *flow, uint32_t force);
+/* Puts a half as it is into the table. Under the instance's lock. Returns 0, -EEXIST,
+ * -EBUSY or -ENOSPC (struct xdnat_flow_put), or another -errno with fail(). */
+int store_flow_put(const struct store *store, struct xdnat_flow_put *request);
 
-/* Bytes of both flow tables, as the kernel accounts them, and of one v4 flow. */
+/* Bytes of each family's flow table with all that belongs to it, as the kernel accounts
+ * them. */
 struct store_memory {
 	uint64_t flows4_bytes, flows6_bytes;
-	uint32_t flow4_bytes, flow6_bytes; /* one flow: both halves and its share of the index */
+	uint32_t flow4_bytes, flow6_bytes; /* one flow: both halves and its share of the rest */
 };
 int store_memory(const struct store *store, struct store_memory *memory);
 

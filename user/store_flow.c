@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The store's flows. With bpf/flow.bpf.h the only place that knows how they are
- * stored: two kernel hashes of halves.
+ * The store's flows, put together from the halves that store_table.c finds.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
@@ -11,7 +10,7 @@
 #include "addr.h"
 #include "clock.h"
 #include "fail.h"
-#include "store_maps.h"
+#include "store_table.h"
 
 /* A half in the form of both families. */
 struct half {
@@ -23,6 +22,7 @@ struct half {
 
 struct walk {
 	const struct store *store;
+	struct store_table table;
 	uint64_t jiffies;
 	int (*each)(const struct store_flow *flow, void *context);
 	void *context;
@@ -50,35 +50,35 @@ static void half_from6(const struct xdnat_half6 *half6, struct half *half)
 	half->new_dst = addr_from_v6(half6->dst);
 }
 
-/* The half of the other direction: what leaves, reversed. */
-static bool find_partner(const struct store *store, const struct half *half, struct half *partner)
+static void half_from(const union store_half *stored, bool is_v6, struct half *half)
 {
-	struct xdnat_half4 half4;
-	struct xdnat_half6 half6;
+	if (is_v6)
+		half_from6(&stored->v6, half);
+	else
+		half_from4(&stored->v4, half);
+}
+
+/* The half of the other direction: what leaves, reversed. */
+static bool find_partner(const struct walk *walk, const struct half *half, struct half *partner)
+{
+	union xdnat_ports ports = {.sport = half->half.ports.dport,
+				   .dport = half->half.ports.sport};
+	union store_half key = {}, found;
 
 	if (half->is_v6) {
-		struct xdnat_key6 key = {
-			.ports = {.sport = half->half.ports.dport, .dport = half->half.ports.sport},
-			.proto = half->key.proto,
-		};
-
-		memcpy(key.src, &half->new_dst, sizeof(key.src));
-		memcpy(key.dst, &half->new_src, sizeof(key.dst));
-		if (bpf_map_lookup_elem(store->maps[STORE_FLOWS6], &key, &half6))
-			return false;
-		half_from6(&half6, partner);
+		memcpy(key.v6.key.src, &half->new_dst, sizeof(key.v6.key.src));
+		memcpy(key.v6.key.dst, &half->new_src, sizeof(key.v6.key.dst));
+		key.v6.key.ports = ports;
+		key.v6.key.proto = half->key.proto;
 	} else {
-		struct xdnat_key4 key = {
-			.src = half->new_dst.word[3],
-			.dst = half->new_src.word[3],
-			.ports = {.sport = half->half.ports.dport, .dport = half->half.ports.sport},
-			.proto = half->key.proto,
-		};
-
-		if (bpf_map_lookup_elem(store->maps[STORE_FLOWS4], &key, &half4))
-			return false;
-		half_from4(&half4, partner);
+		key.v4.key.src = half->new_dst.word[3];
+		key.v4.key.dst = half->new_src.word[3];
+		key.v4.key.ports = ports;
+		key.v4.key.proto = half->key.proto;
 	}
+	if (!store_table_find(&walk->table, &key, &found))
+		return false;
+	half_from(&found, half->is_v6, partner);
 	/* What is in its place may be another flow's. */
 	return addr_equal(&partner->new_dst, &half->src) &&
 	       addr_equal(&partner->new_src, &half->dst) &&
@@ -89,9 +89,15 @@ static bool find_partner(const struct store *store, const struct half *half, str
 /* Jiffies since the tick of the half's last packet ended: bpf/life.bpf.h. */
 static uint32_t idle_jiffies(const struct walk *walk, const struct half *half)
 {
-	uint32_t idle = (uint32_t)walk->jiffies - half->half.until;
+	uint32_t idle = (uint32_t)walk->jiffies - xdnat_until(half->half.word);
 
 	return (int32_t)idle < 0 ? 0 : idle;
+}
+
+/* What it says of the flow, not of its slot. */
+static uint32_t half_state(const struct half *half)
+{
+	return xdnat_state(half->half.word) & ~(XDNAT_TAKEN | XDNAT_HIDDEN);
 }
 
 static void set_direction(struct store_flow *flow, const struct half *half)
@@ -100,7 +106,7 @@ static void set_direction(struct store_flow *flow, const struct half *half)
 
 	flow->packets[direction] = half->half.packets;
 	flow->bytes[direction] = half->half.bytes;
-	flow->state |= half->half.state;
+	flow->state |= half_state(half);
 }
 
 static void set_ends(struct store_flow *flow, const struct half *original)
@@ -128,7 +134,7 @@ static int visit_flow(const struct walk *walk, const struct half *original)
 
 	set_ends(&flow, original);
 	set_direction(&flow, original);
-	flow.has_reply = find_partner(walk->store, original, &reply);
+	flow.has_reply = find_partner(walk, original, &reply);
 	if (flow.has_reply) {
 		set_direction(&flow, &reply);
 		reply_idle = idle_jiffies(walk, &reply);
@@ -153,7 +159,7 @@ static int visit_orphan(const struct walk *walk, const struct half *reply)
 		.expired = true,
 	};
 	struct half original;
-	uint32_t state = reply->half.state;
+	uint32_t state = half_state(reply);
 
 	if (state & XDNAT_RESTING) {
 		flow.expired = idle_jiffies(walk, reply) > 0;
@@ -164,41 +170,25 @@ static int visit_orphan(const struct walk *walk, const struct half *reply)
 	     idle_jiffies(walk, reply) <=
 		     walk->store->config
 			     .life_jiffies[xdnat_life(flow.proto == IPPROTO_TCP, state)]) ||
-	    find_partner(walk->store, reply, &original))
+	    find_partner(walk, reply, &original))
 		return 0;
 	return walk->each(&flow, walk->context);
 }
 
-static int visit(const struct walk *walk, const struct half *half)
+static int visit(const union store_half *stored, void *context)
 {
-	if (half->half.direction == XDNAT_REPLY)
-		return visit_orphan(walk, half);
-	return visit_flow(walk, half);
-}
-
-static int visit4(const void *key, const void *value, void *context)
-{
+	const struct walk *walk = context;
 	struct half half;
 
-	(void)key;
-	half_from4(value, &half);
-	return visit(context, &half);
-}
-
-static int visit6(const void *key, const void *value, void *context)
-{
-	struct half half;
-
-	(void)key;
-	half_from6(value, &half);
-	return visit(context, &half);
+	half_from(stored, walk->table.is_v6, &half);
+	if (half.half.direction == XDNAT_REPLY)
+		return visit_orphan(walk, &half);
+	return visit_flow(walk, &half);
 }
 
 int store_flows_each(const struct store *store,
 		     int (*each)(const struct store_flow *flow, void *context), void *context)
 {
-	struct store_entry_sizes sizes4 = {sizeof(struct xdnat_key4), sizeof(struct xdnat_half4)};
-	struct store_entry_sizes sizes6 = {sizeof(struct xdnat_key6), sizeof(struct xdnat_half6)};
 	struct walk walk = {.store = store, .each = each, .context = context};
 	struct xdnat_clock clock;
 	int err = clock_read(store->programs[STORE_CLOCK], &clock);
@@ -206,9 +196,11 @@ int store_flows_each(const struct store *store,
 	if (err)
 		return fail_kernel(err, "cannot read the datapath's clock");
 	walk.jiffies = clock.jiffies;
-	err = store_map_each(store->maps[STORE_FLOWS4], sizes4, visit4, &walk);
-	if (!err)
-		err = store_map_each(store->maps[STORE_FLOWS6], sizes6, visit6, &walk);
+	for (int is_v6 = 0; !err && is_v6 <= 1; is_v6++) {
+		walk.table = (struct store_table){.store = store, .is_v6 = is_v6};
+		err = store_table_each(&walk.table, visit, &walk);
+		store_table_unmap(&walk.table);
+	}
 	return err;
 }
 
@@ -223,4 +215,12 @@ int store_flow_end(const struct store *store, const struct store_flow *flow, uin
 	int err = bpf_prog_test_run_opts(store->programs[STORE_FLOW_END], &opts);
 
 	return err ? fail_kernel(err, "cannot end a flow") : (int)request.ended;
+}
+
+int store_flow_put(const struct store *store, struct xdnat_flow_put *request)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = request, .ctx_size_in = sizeof(*request));
+	int err = bpf_prog_test_run_opts(store->programs[STORE_FLOW_PUT], &opts);
+
+	return err ? fail_kernel(err, "cannot write a flow") : request->result;
 }

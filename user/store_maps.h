@@ -23,11 +23,23 @@ enum {
 	STORE_NEIGHBOURS,
 	STORE_FLOWS4,
 	STORE_FLOWS6,
+	STORE_BUCKETS4,
+	STORE_BUCKETS6,
+	STORE_OVERFLOW4,
+	STORE_OVERFLOW6,
 	STORE_STATS,
 	STORE_MAPS,
 };
 
-enum { STORE_XDP, STORE_INGRESS, STORE_EGRESS, STORE_FLOW_END, STORE_CLOCK, STORE_PROGRAMS };
+enum {
+	STORE_XDP,
+	STORE_INGRESS,
+	STORE_EGRESS,
+	STORE_FLOW_END,
+	STORE_FLOW_PUT,
+	STORE_CLOCK,
+	STORE_PROGRAMS,
+};
 
 /* Rules as they were last read, by rising key. A key's text never changes, so none is
  * parsed twice. */
@@ -44,11 +56,12 @@ struct store {
 };
 
 /* What a pin must be: name; of a map its sizes; kind (BPF_MAP_TYPE_…, 0: a hash;
- * BPF_PROG_TYPE_…). */
+ * BPF_PROG_TYPE_…); flags that a map must have. */
 struct store_pin {
 	const char *name;
 	uint32_t key_bytes, value_bytes;
 	uint32_t type;
+	uint32_t flags;
 };
 /* Descriptor of what is pinned under that name, if it is root's and what pin says;
  * else -errno with fail(). */

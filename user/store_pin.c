@@ -38,11 +38,13 @@ int store_pin_fail_foreign(const struct instance *instance, const struct store_p
 }
 
 /* Maps of devices have one more, by the kernel's own doing. */
-static uint32_t expected_flags(uint32_t type)
+static bool has_right_flags(const struct bpf_map_info *info, uint32_t needed)
 {
-	return type == BPF_MAP_TYPE_DEVMAP || type == BPF_MAP_TYPE_DEVMAP_HASH
-		       ? BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG
-		       : BPF_F_NO_PREALLOC;
+	uint32_t allowed = needed | BPF_F_NO_PREALLOC;
+
+	if (info->type == BPF_MAP_TYPE_DEVMAP || info->type == BPF_MAP_TYPE_DEVMAP_HASH)
+		allowed |= BPF_F_RDONLY_PROG;
+	return !(info->map_flags & ~allowed) && (info->map_flags & needed) == needed;
 }
 
 /* -ESTALE: it is another thing. A program where a map should be describes itself in
@@ -56,7 +58,7 @@ static int check_map(int fd, const struct store_pin *pin)
 	if (err)
 		return err;
 	if (info.type != (pin->type ?: BPF_MAP_TYPE_HASH) || info.key_size != pin->key_bytes ||
-	    info.value_size != pin->value_bytes || info.map_flags & ~expected_flags(info.type))
+	    info.value_size != pin->value_bytes || !has_right_flags(&info, pin->flags))
 		return -ESTALE;
 	return 0;
 }
