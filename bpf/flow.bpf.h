@@ -255,13 +255,13 @@ static __always_inline int flow_put(const struct xdnat_flow_put *request)
 	if (request->is_v6) {
 		in->half6 = request->half6;
 		word = in->half6.half.word;
-		err = table_insert(true, in);
+		err = table_insert6(true);
 		if (!err)
 			table_publish(true, in->place, word);
 	} else {
 		in->half4 = request->half4;
 		word = in->half4.half.word;
-		err = table_insert(false, in);
+		err = table_insert4(true);
 		if (!err)
 			table_publish(false, in->place, word);
 	}

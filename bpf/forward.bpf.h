@@ -225,7 +225,7 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making
 
 /* The other half of a live flow is missing (an embryo's may be replaced): it is made
  * again from this one. An embryo whose reply's tuple another flow has by now has ended. */
-static __noinline enum xdnat_reason forward_remake(const struct stored *stored,
+static __always_inline enum xdnat_reason forward_remake(const struct stored *stored,
 						   struct making *making)
 {
 	const struct xdnat_half *half = stored->half;

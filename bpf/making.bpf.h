@@ -27,7 +27,6 @@ struct making {
 	__u32 now;
 	__u32 in_ifindex;	/* at XDNAT_HOOK_EGRESS: where it leaves */
 	__u32 hook;		/* XDNAT_HOOK_… */
-	__u32 claimed;		/* enum xdnat_reason: how the last claim went */
 	__u32 ports;		/* that may be given out; not 0 */
 	__u32 port_hash;	/* says in which order */
 	__u32 mss_host;		/* largest that this SYN may announce; 0: any */
@@ -87,7 +86,7 @@ static __noinline int half_insert4(struct making *making, const struct tuple *tu
 	key4_from(tuple, &half4->key);
 	half4->src = leaving->src.word[3];
 	half4->dst = leaving->dst.word[3];
-	return table_insert4();
+	return table_insert4(false);
 }
 
 static __noinline int half_insert6(struct making *making, const struct tuple *tuple,
@@ -100,7 +99,7 @@ static __noinline int half_insert6(struct making *making, const struct tuple *tu
 	half6->key = *key6_of(tuple);
 	__builtin_memcpy(half6->src, &leaving->src, sizeof(half6->src));
 	__builtin_memcpy(half6->dst, &leaving->dst, sizeof(half6->dst));
-	return table_insert6();
+	return table_insert6(false);
 }
 
 /* Puts one half into the table, hidden, as making->in.place. */
@@ -156,7 +155,7 @@ static __always_inline bool claim_ends_rest(const struct making *making, struct 
 
 /* Our reply's place is taken. XDNAT_FORWARDED: by this flow itself; XDNAT_DROP_BUSY: not
  * any more, it may be tried again; else by another one, whose original is in owner. */
-static __always_inline enum xdnat_reason claim_judge(struct making *making)
+static __noinline enum xdnat_reason claim_judge(struct making *making)
 {
 	struct stored taken;
 
@@ -186,16 +185,18 @@ __noinline enum xdnat_reason flow_make_partner(__u32 direction, __u32 state)
 	if (!making)
 		return XDNAT_DROP_BUSY;
 	making->partner_place = PLACE_NONE;
-	reason = half_insert(making, true, direction, state);
-	if (reason == XDNAT_DROP_TUPLE_TAKEN) {
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < CLAIM_TRIES; i++) {
+		reason = half_insert(making, true, direction, state);
+		if (!reason)
+			making->partner_place = making->in.place;
+		if (reason != XDNAT_DROP_TUPLE_TAKEN)
+			return reason;
 		reason = claim_judge(making);
 		if (reason != XDNAT_DROP_BUSY)
 			return reason;
-		reason = half_insert(making, true, direction, state);
 	}
-	if (!reason)
-		making->partner_place = making->in.place;
-	return reason == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_BUSY : reason;
+	return XDNAT_DROP_BUSY;
 }
 
 /* After XDNAT_DROP_TUPLE_TAKEN: true if the flow that has the place has ended, and
@@ -212,21 +213,6 @@ static __noinline bool making_takes_over(struct making *making)
 	       flow_end(&making->owner, &owner, &making->partner, &other, 0);
 }
 
-/* One turn of bpf_loop(), whose context must be on the stack: not 0 ends it. */
-static long claim_next_port(__u32 tried, struct making **context)
-{
-	struct making *making = *context;
-	__u32 key = port_candidate(making->port_hash, tried, making->ports);
-	const struct xdnat_snat_port *entry = bpf_map_lookup_elem(&xdnat_snat_ports, &key);
-
-	if (!entry)
-		return 0;
-	making->leaving.ports.sport = entry->port;
-	making->reply.ports.dport = entry->port;
-	making->claimed = flow_make_partner(XDNAT_REPLY, 0);
-	return making->claimed != XDNAT_DROP_TUPLE_TAKEN;
-}
-
 /* May the flow keep the client's port? With the client's own address it may. */
 static __always_inline bool making_keeps_port(const struct making *making)
 {
@@ -239,26 +225,49 @@ static __always_inline bool making_keeps_port(const struct making *making)
 	return entry && entry->is_free_to_use;
 }
 
-/* Puts the reply half in a place of its own, under the client's port or another. */
+/* Claims the reply half's place under one port after the other. */
+static __always_inline enum xdnat_reason claim_any_port(struct making *making)
+{
+	enum xdnat_reason reason = XDNAT_DROP_TUPLE_TAKEN;
+	__u32 candidates = port_candidates(making->ports);
+
+#pragma clang loop unroll(disable)
+	for (__u32 tried = 0; tried < PORT_CANDIDATES && tried < candidates; tried++) {
+		__u32 key = port_candidate(making->port_hash, tried, making->ports);
+		const struct xdnat_snat_port *entry =
+			bpf_map_lookup_elem(&xdnat_snat_ports, &key);
+
+		if (!entry)
+			continue;
+		making->leaving.ports.sport = entry->port;
+		making->reply.ports.dport = entry->port;
+		reason = flow_make_partner(XDNAT_REPLY, 0);
+		if (reason != XDNAT_DROP_TUPLE_TAKEN)
+			break;
+	}
+	return reason;
+}
+
+/* Claims the reply half's place, under the client's port or another. */
 static __always_inline enum xdnat_reason flow_claim(struct making *making)
 {
+	enum xdnat_reason reason = XDNAT_DROP_TUPLE_TAKEN;
 	const struct xdnat_config *config = config_get();
 
-	making->claimed = XDNAT_DROP_TUPLE_TAKEN;
 	if (making_keeps_port(making)) {
-		making->claimed = flow_make_partner(XDNAT_REPLY, 0);
-		if (making->claimed == XDNAT_DROP_TUPLE_TAKEN && making_takes_over(making))
-			making->claimed = flow_make_partner(XDNAT_REPLY, 0);
+		reason = flow_make_partner(XDNAT_REPLY, 0);
+		if (reason == XDNAT_DROP_TUPLE_TAKEN && making_takes_over(making))
+			reason = flow_make_partner(XDNAT_REPLY, 0);
 	}
-	if (making->claimed != XDNAT_DROP_TUPLE_TAKEN)
-		return making->claimed;
+	if (reason != XDNAT_DROP_TUPLE_TAKEN)
+		return reason;
 	if (!config || !config->snat_ports)
 		return XDNAT_DROP_NO_PORT;
 	making->ports = config->snat_ports;
 	making->port_hash = port_hash((const __u32 *)&making->original,
 				      sizeof(making->original) / sizeof(__u32), config->seed);
-	bpf_loop(port_candidates(making->ports), claim_next_port, &making, 0);
-	return making->claimed == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_NO_PORT : making->claimed;
+	reason = claim_any_port(making);
+	return reason == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_NO_PORT : reason;
 }
 
 /* The packet is to leave with our address instead of the client's. */

@@ -357,14 +357,20 @@ static __always_inline bool bucket_is_overflowed(bool is_v6, __u64 home)
 	return known && READ_ONCE(known->overflowed);
 }
 
-static __always_inline bool bucket_lock(struct xdnat_bucket *bucket)
+/* Waits a little for the lock of a bucket: 0 if it was not to be had. Global as
+ * table_find4() is. */
+__noinline int bucket_lock(__u32 is_v6, __u32 bucket)
 {
+	struct xdnat_bucket *known = is_v6 ? bucket_get(true, bucket) : bucket_get(false, bucket);
+
+	if (!known)
+		return 0;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < LOCK_TRIES; i++)
-		if (!READ_ONCE(bucket->lock) &&
-		    !__sync_val_compare_and_swap(&bucket->lock, 0, 1))
-			return true;
-	return false;
+		if (!READ_ONCE(known->lock) &&
+		    !__sync_val_compare_and_swap(&known->lock, 0, 1))
+			return 1;
+	return 0;
 }
 
 static __always_inline void bucket_unlock(struct xdnat_bucket *bucket)
@@ -486,6 +492,12 @@ static __always_inline int bucket_claim(bool is_v6, void *slots, __u32 bucket, s
 	return 0;
 }
 
+/* The insertion that the scratch memory begins with, of packets or of tools. */
+static __always_inline struct insertion *insertion_get(__u32 is_tool)
+{
+	return is_tool ? put_scratch_get() : scratch_get();
+}
+
 /* What insertion says about the key: 0, or who has it already. */
 static __always_inline int insertion_judge(const struct insertion *in)
 {
@@ -534,27 +546,48 @@ static __always_inline void table_give_back(bool is_v6, __u32 place)
 		slot_free(is_v6, slot, place);
 }
 
+/* bucket_scan(), and bucket_claim() unless the key is there: 0, -EEXIST or -EBUSY. Global
+ * functions are verified once, not anew for every way to them. */
+static __always_inline int bucket_take(bool is_v6, __u32 bucket, __u32 is_tool)
+{
+	struct insertion *in = insertion_get(is_tool);
+	void *slots = bucket_slots(is_v6, bucket);
+	int err;
+
+	if (!in || !slots)
+		return -ENOSPC;
+	bucket_scan(is_v6, slots, in);
+	err = insertion_judge(in);
+	return err ? err : bucket_claim(is_v6, slots, bucket, in);
+}
+
+__noinline int bucket_take4(__u32 bucket, __u32 is_tool)
+{
+	return bucket_take(false, bucket, is_tool);
+}
+
+__noinline int bucket_take6(__u32 bucket, __u32 is_tool)
+{
+	return bucket_take(true, bucket, is_tool);
+}
+
 /* In some bucket beyond the homes. Under the lock of its home. */
 static __always_inline int overflow_insert(bool is_v6, struct xdnat_bucket *home,
-					   struct insertion *in)
+					   struct insertion *in, __u32 is_tool)
 {
 	int err = -ENOSPC;
 
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < OVERFLOW_TRIES; i++) {
+	for (int i = 0; i < OVERFLOW_TRIES && err; i++) {
 		__u32 random = bpf_get_prandom_u32();
 		__u32 bucket = home_buckets + random % overflow_buckets;
 		struct xdnat_bucket *known = bucket_get(is_v6, bucket);
-		void *slots = bucket_slots(is_v6, bucket);
 
-		if (!known || !slots || !bucket_lock(known))
+		if (!known || !bucket_lock(is_v6, bucket))
 			continue;
 		in->start = random % XDNAT_SLOTS;
-		bucket_scan(is_v6, slots, in);
-		err = bucket_claim(is_v6, slots, bucket, in);
+		err = is_v6 ? bucket_take6(bucket, is_tool) : bucket_take4(bucket, is_tool);
 		bucket_unlock(known);
-		if (!err)
-			break;
 	}
 	if (err)
 		return err == -EAGAIN ? -EBUSY : err;
@@ -569,57 +602,53 @@ static __always_inline int overflow_insert(bool is_v6, struct xdnat_bucket *home
 }
 
 /* At home or beyond. Under the lock of its home. */
-static __always_inline int table_insert_locked(bool is_v6, __u32 bucket, struct xdnat_bucket *home,
-					       struct insertion *in)
+static __always_inline int insert_locked(bool is_v6, __u32 bucket, struct xdnat_bucket *home,
+					 struct insertion *in, __u32 is_tool)
 {
-	void *slots = bucket_slots(is_v6, bucket);
-	int err = slots ? -EAGAIN : -ENOSPC;
+	int err = READ_ONCE(home->overflowed) ? overflow_judge(is_v6, in) : 0;
 
+	if (err)
+		return err;
+	err = -EAGAIN;
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < CLAIM_TRIES && err == -EAGAIN; i++) {
-		bucket_scan(is_v6, slots, in);
-		err = insertion_judge(in);
-		if (!err && READ_ONCE(home->overflowed))
-			err = overflow_judge(is_v6, in);
-		if (!err)
-			err = bucket_claim(is_v6, slots, bucket, in);
-	}
+	for (int i = 0; i < CLAIM_TRIES && err == -EAGAIN; i++)
+		err = is_v6 ? bucket_take6(bucket, is_tool) : bucket_take4(bucket, is_tool);
 	if (err == -ENOSPC)
-		return overflow_insert(is_v6, home, in);
+		return overflow_insert(is_v6, home, in, is_tool);
 	return err == -EAGAIN ? -EBUSY : err;
 }
 
-static __always_inline int table_insert(bool is_v6, struct insertion *in)
+static __always_inline int table_insert(bool is_v6, __u32 is_tool)
 {
-	__u64 place = key_home(is_v6, in);
-	__u32 bucket = xdnat_home_bucket(place);
-	struct xdnat_bucket *home = bucket_get(is_v6, bucket);
+	struct insertion *in = insertion_get(is_tool);
+	struct xdnat_bucket *home;
+	__u64 place;
 	int err;
 
+	if (!in)
+		return -EBUSY;
+	place = key_home(is_v6, in);
+	home = bucket_get(is_v6, xdnat_home_bucket(place));
 	in->start = xdnat_home_slot(place);
 	in->replaced_rule = 0;
-	if (!home || !bucket_lock(home))
+	if (!home || !bucket_lock(is_v6, xdnat_home_bucket(place)))
 		return -EBUSY;
-	err = table_insert_locked(is_v6, bucket, home, in);
+	err = insert_locked(is_v6, xdnat_home_bucket(place), home, in, is_tool);
 	bucket_unlock(home);
 	return err;
 }
 
-/* Puts the half that the scratch memory begins with into a slot of its own, hidden. 0,
- * -EEXIST: its key has one, -EBUSY: it is just getting or giving up one, or many others
- * insert, -ENOSPC: there is no room. */
-__noinline int table_insert4(void)
+/* Puts a half into a slot of its own, hidden: the one that the scratch memory begins
+ * with. 0, -EEXIST: its key has a slot, -EBUSY: it is just getting or giving up one, or
+ * many others insert, -ENOSPC: there is no room. */
+__noinline int table_insert4(__u32 is_tool)
 {
-	struct insertion *in = scratch_get();
-
-	return in ? table_insert(false, in) : -EBUSY;
+	return table_insert(false, is_tool);
 }
 
-__noinline int table_insert6(void)
+__noinline int table_insert6(__u32 is_tool)
 {
-	struct insertion *in = scratch_get();
-
-	return in ? table_insert(true, in) : -EBUSY;
+	return table_insert(true, is_tool);
 }
 
 /* Others find the half at a place that insertion has hidden. word: its until and state
