@@ -86,6 +86,12 @@ def test_run_skb(program, frame, ifindex):
     return struct.unpack_from("I", bpf(TEST_RUN, attr)[1], 4)[0]
 
 
+def syscall_run(program, context):
+    """The attr of one run of a syscall program, which may be used again."""
+    return struct.pack("IIIIQQIIIIQQIII", program, 0, 0, 0, 0, 0, 0, 0, len(context), 0,
+                       pointer(context), 0, 0, 0, 0)
+
+
 test_run_skb.__test__ = test_run.__test__ = test_run_ns.__test__ = False
 
 

@@ -1,36 +1,116 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The halves of flows as they are stored, to be looked at and tampered with."""
+"""The halves of flows as they are stored, to be looked at and tampered with. The tests'
+own reading of include/xdnat_flow.h: slots are found by looking at all of them, not by
+the hash."""
+import contextlib
+import mmap
+import os
 import struct
 
 import bpf
 from packets import address
 
+SLOTS = 8
+TAKEN, HIDDEN = 0x20, 0x40
+STATE_AT = 4  # of a half, in its word
+
+
+@contextlib.contextmanager
+def pins(xdnat):
+    """pinned(name): descriptor of one of its pins, as long as this lasts."""
+    descriptors = {}
+
+    def pinned(name):
+        if name not in descriptors:
+            descriptors[name] = bpf.pinned(xdnat.pin(name))
+        return descriptors[name]
+
+    try:
+        yield pinned
+    finally:
+        for descriptor in descriptors.values():
+            os.close(descriptor)
+
+
+class Table:
+    """A family's flow table, mapped. pinned(name): descriptor of a map."""
+
+    def __init__(self, pinned, is_v6):
+        family = "6" if is_v6 else "4"
+        self.key_bytes, self.slot_bytes = (40, 192) if is_v6 else (16, 128)
+        flows, buckets = pinned("xdnat_flows" + family), pinned("xdnat_buckets" + family)
+        count, = bpf.map_info(flows, "max_entries")
+        self.memory = mmap.mmap(flows, count * SLOTS * self.slot_bytes)
+        self.buckets = mmap.mmap(buckets, count * 16)
+        self.overflow = pinned("xdnat_overflow" + family)
+
+    def is_visible(self, at):
+        return self.memory[at + self.key_bytes + STATE_AT] & (TAKEN | HIDDEN) == TAKEN
+
+    def places(self):
+        """Where in memory the slots are that have a half."""
+        bucket_bytes = SLOTS * self.slot_bytes
+        for number, (_, _, taken, _) in enumerate(struct.iter_unpack("IIII", self.buckets)):
+            if taken:
+                begin = number * bucket_bytes
+                yield from filter(self.is_visible,
+                                  range(begin, begin + bucket_bytes, self.slot_bytes))
+
+    def slots(self):
+        """Whole, a copy of each."""
+        for at in self.places():
+            yield self.memory[at:at + self.slot_bytes]
+
+    def keys(self):
+        return [slot[:self.key_bytes] for slot in self.slots()]
+
+    def find(self, key):
+        """Where in memory the key's slot is, or None."""
+        return next((at for at in self.places() if self.memory[at:at + self.key_bytes] == key),
+                    None)
+
+    def free(self, at):
+        """Of a half that is in its home bucket."""
+        key = self.memory[at:at + self.key_bytes]
+        assert key not in bpf.keys(self.overflow, self.key_bytes), "it is in the overflow"
+        self.memory[at + self.key_bytes + STATE_AT] = 0
+        taken_at = at // (SLOTS * self.slot_bytes) * 16 + 8
+        taken, = struct.unpack_from("I", self.buckets, taken_at)
+        struct.pack_into("I", self.buckets, taken_at, taken - 1)
+
 
 class Half:
     """A stored half: half["state"] = DEAD writes it back at once. Its fields: struct
-    xdnat_half."""
-    FIELDS = {"version": (0, "I"), "state": (4, "I"), "until": (8, "I"),
-              "out_ifindex": (32, "I"), "mtu": (36, "H"), "direction": (38, "B"),
-              "eth": (40, "12s"), "packets": (56, "Q")}
+    xdnat_half; until, state and hop are parts of its word."""
+    FIELDS = {"until": (0, "I"), "state": (STATE_AT, "B"), "hop": (7, "B"), "mtu": (18, "H"),
+              "out_ifindex": (20, "I"), "direction": (38, "B"), "eth": (40, "12s"),
+              "packets": (56, "Q")}
 
     def __init__(self, pinned, packet):
         """The half of the packet's tuple, whether it is in the table or not.
         pinned(name): descriptor of a map."""
-        name, self.size = ("xdnat_flows6", 144) if packet.is_v6 else ("xdnat_flows4", 96)
-        self.descriptor, self.pinned = pinned(name), pinned
+        self.pinned, self.is_v6 = pinned, packet.is_v6
         self.key = (address(packet.src) + address(packet.dst) +
                     struct.pack("!HHB3x", packet.sport, packet.dport, packet.proto))
 
-    def __getitem__(self, field):
+    def _find(self):
+        table = Table(self.pinned, self.is_v6)
+        return table, table.find(self.key)
+
+    def _place(self, field):
         offset, form = self.FIELDS[field]
-        value = bpf.lookup(self.descriptor, self.key, self.size)
-        return struct.unpack_from(form, value, len(self.key) + offset)[0]
+        table, at = self._find()
+        assert at is not None, "the half is not in the table"
+        return table.memory, at + len(self.key) + offset, form
+
+    def __getitem__(self, field):
+        memory, at, form = self._place(field)
+        content, = struct.unpack_from(form, memory, at)
+        return content & ~TAKEN if field == "state" else content
 
     def __setitem__(self, field, content):
-        offset, form = self.FIELDS[field]
-        value = bytearray(bpf.lookup(self.descriptor, self.key, self.size))
-        struct.pack_into(form, value, len(self.key) + offset, content)
-        bpf.update(self.descriptor, self.key, bytes(value))
+        memory, at, form = self._place(field)
+        struct.pack_into(form, memory, at, content | TAKEN if field == "state" else content)
 
     def age(self, ticks):
         """Its last packet came so many ticks earlier."""
@@ -39,7 +119,8 @@ class Half:
         self["until"] = (self["until"] - ticks * tick_jiffies) & 0xffffffff
 
     def exists(self):
-        return self.key in bpf.keys(self.descriptor, len(self.key))
+        return self._find()[1] is not None
 
     def delete(self):
-        bpf.delete(self.descriptor, self.key)
+        table, at = self._find()
+        table.free(at)

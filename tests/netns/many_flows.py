@@ -7,9 +7,9 @@ import re
 import struct
 
 import bpf
+from halves import Table, pins
 
-MAP_UPDATE_BATCH = 26
-CHUNK = 65536
+PUT_BYTES, RESULT_AT = 200, 196  # struct xdnat_flow_put
 
 
 def clients(count):
@@ -25,44 +25,42 @@ def places(data, part):
 class Pattern:
     """One half of the real flow; address and port are its client's."""
 
-    def __init__(self, key, value, address, port):
-        self.data = [bytearray(key), bytearray(value)]
-        self.at = [(places(data, address), places(data, port)) for data in (key, value)]
-        assert [len(one) for pair in self.at for one in pair] == [1, 1, 2, 2], self.at
+    def __init__(self, slot, address, port):
+        self.slot, self.addresses, self.ports = bytearray(slot), places(slot, address), places(
+            slot, port)
+        assert [len(self.addresses), len(self.ports)] == [2, 2], "not only the client's"
 
     def made(self, address, port):
-        for data, (addresses, ports) in zip(self.data, self.at):
-            for at in addresses:
-                data[at:at + 4] = address
-            for at in ports:
-                data[at:at + 2] = port
-            yield bytes(data)
+        for at in self.addresses:
+            self.slot[at:at + 4] = address
+        for at in self.ports:
+            self.slot[at:at + 2] = port
+        return bytes(self.slot)
 
 
-def put(descriptor, keys, values):
-    batch = [ctypes.create_string_buffer(b"".join(part)) for part in (keys, values)]
-    bpf.bpf(MAP_UPDATE_BATCH, struct.pack("QQQQIIQQ", 0, 0, bpf.pointer(batch[0]),
-                                          bpf.pointer(batch[1]), len(keys), descriptor, 0, 0))
+class Put:
+    """The pinned program that puts a half into the table."""
+
+    def __init__(self, program):
+        self.context = ctypes.create_string_buffer(PUT_BYTES)
+        self.attr = ctypes.create_string_buffer(bpf.syscall_run(program, self.context), 128)
+
+    def __call__(self, slot):
+        ctypes.memmove(self.context, slot, len(slot))
+        failed = bpf.libc.syscall(bpf.SYSCALL, bpf.TEST_RUN, self.attr, len(self.attr))
+        result = struct.unpack_from("i", self.context, RESULT_AT)[0]
+        assert not failed and not result, os.strerror(-result or ctypes.get_errno())
 
 
 def fill(xdnat, client, count):
-    """Writes that many IPv4 flows beside the one of client, an (address, port) of which
+    """Puts that many IPv4 flows beside the one of client, an (address, port) of which
     neither stands anywhere else in its halves."""
     address, port = bytes(map(int, client[0].split("."))), struct.pack("!H", client[1])
-    table = bpf.pinned(xdnat.pin("xdnat_flows4"))
-    key_size, value_size = bpf.map_info(table, "key_size", "value_size")
-    halves = [Pattern(key, bpf.lookup(table, key, value_size), address, port)
-              for key in bpf.keys(table, key_size) if address in key and port in key]
-    assert len(halves) == 2, "one flow, not %d halves" % len(halves)
-    keys, values = [], []
-    for one in clients(count):
-        for half in halves:
-            key, value = half.made(*one)
-            keys.append(key)
-            values.append(value)
-        if len(keys) >= CHUNK:
-            put(table, keys, values)
-            keys, values = [], []
-    if keys:
-        put(table, keys, values)
-    os.close(table)
+    with pins(xdnat) as pinned:
+        halves = [Pattern(slot, address, port) for slot in Table(pinned, False).slots()
+                  if address in slot and port in slot]
+        assert len(halves) == 2, "one flow, not %d halves" % len(halves)
+        put = Put(pinned("xdnat_flow_put"))
+        for one in clients(count):
+            for half in halves:
+                put(half.made(*one))

@@ -17,6 +17,7 @@ BPFFS = "/sys/fs/bpf"
 NOBODY = 65534
 MAP_CREATE = 0
 ARRAY, HASH, LRU_HASH = 2, 1, 9
+MMAPABLE = 1 << 10
 COMMANDS = (["status"], ["rule", "list"], ["rule", "add", "81:%s" % SERVER], ["flow", "list"],
             ["stats"], ["load", "wan"], ["unload", "wan"], ["confirm"])
 
@@ -208,8 +209,20 @@ def plant_value(xdnat):
 
 def plant_fewer(xdnat):
     _, key, value, _ = sizes(xdnat.pin("xdnat_flows6"))
-    plant(xdnat, "xdnat_flows6", make_map(HASH, key, value, 16))
+    plant(xdnat, "xdnat_flows6", make_map(ARRAY, key, value, 16, MMAPABLE))
     return "xdnat_flows6"
+
+
+def plant_fewer_elsewhere(xdnat):
+    _, key, value, entries = sizes(xdnat.pin("xdnat_overflow4"))
+    plant(xdnat, "xdnat_overflow4", make_map(HASH, key, value, entries - 1))
+    return "xdnat_overflow4"
+
+
+def plant_not_to_be_mapped(xdnat):
+    _, key, value, entries = sizes(xdnat.pin("xdnat_buckets4"))
+    plant(xdnat, "xdnat_buckets4", make_map(ARRAY, key, value, entries))
+    return "xdnat_buckets4"
 
 
 def plant_read_only(xdnat):
@@ -239,8 +252,9 @@ def plant_program_of_another_name(xdnat):
 
 
 @pytest.mark.parametrize("planted", [
-    plant_type, plant_key, plant_value, plant_fewer, plant_read_only, plant_program_for_map,
-    plant_map_for_program, plant_program_of_another_kind, plant_program_of_another_name])
+    plant_type, plant_key, plant_value, plant_fewer, plant_fewer_elsewhere,
+    plant_not_to_be_mapped, plant_read_only, plant_program_for_map, plant_map_for_program,
+    plant_program_of_another_kind, plant_program_of_another_name])
 def test_planted_pin(xdnat, planted):
     """Nothing is read through it; unload takes it away."""
     xdnat("load", "wan", "--no-daemon", "--flows", "1000")

@@ -10,6 +10,7 @@ import bpf
 import pytest
 import talk
 import world as w
+from halves import Table, pins
 from network import ROUTER, SERVER
 from traces import lives, pinned_ids, shape
 
@@ -253,9 +254,9 @@ def test_daemon_frees_expired_flows(network, xdnat, service):
             sock.settimeout(20)
             sock.sendto(b"once", (ROUTER, 5300))
             sock.recv(100)
-    descriptor = bpf.pinned(xdnat.pin("xdnat_flows4"))
-    assert len(bpf.keys(descriptor, 16)) == 20
+    with pins(xdnat) as pinned:
+        table = Table(pinned, False)
+    assert len(table.keys()) == 20
     xdnat("load")
-    w.wait(lambda: not bpf.keys(descriptor, 16), "both halves of each are gone", 60, 0.2)
-    os.close(descriptor)
+    w.wait(lambda: not table.keys(), "both halves of each are gone", 60, 0.2)
     assert xdnat.json("flow", "count")["count"] == 0

@@ -7,6 +7,7 @@ import os
 import bpf
 import pytest
 import world as w
+from halves import Table
 from packets import SYN, TCP, UDP, address
 from router import V4, V6, Router
 
@@ -83,14 +84,14 @@ def pinned_sender(router, hook, processor, sent, gate):
 
 def halves(router, side):
     """{(addresses, ports, protocol): the same as it leaves} of every half."""
-    table = router.pinned("xdnat_flows6" if side is V6 else "xdnat_flows4")
-    key_size, value_size = bpf.map_info(table, "key_size", "value_size")
+    table = Table(router.pinned, side is V6)
+    key_size = table.key_bytes
     addr, found = (32, {}) if side is V6 else (8, {})
-    for key in set(bpf.keys(table, key_size)):
-        value = bpf.lookup(table, key, value_size)
-        half = value[key_size:key_size + 72]
-        ports = half[28:32]
-        leaving = value[key_size + 72:key_size + 72 + addr] + ports + key[addr + 4:addr + 8]
+    for slot in table.slots():
+        key, half = slot[:key_size], slot[key_size:key_size + 72]
+        ports = half[24:28]
+        leaving = slot[key_size + 72:key_size + 72 + addr] + ports + key[addr + 4:addr + 8]
+        assert key[:addr + 8] not in found, "a tuple is there twice"
         found[key[:addr + 8]] = leaving, half[38]
     return found
 

@@ -202,7 +202,7 @@ def test_flows_outlive_their_range(router, rules):
 
 def ranges_asked(router):
     """Whether the datapath asks the trie: the active set's bit."""
-    config = bpf.lookup(router.pinned("xdnat_config"), bytes(4), 72)
+    config = bpf.value(router.pinned("xdnat_config"), bytes(4))
     active, has = (int.from_bytes(config[at:at + 4], "little") for at in (4, 48))
     return bool(has >> active & 1)
 

@@ -10,6 +10,7 @@ import time
 import bpf
 import pytest
 import world as w
+from halves import Table
 from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP
 from router import (MTU, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_handed_on,
                     expect_pass, sport_of)
@@ -102,8 +103,7 @@ def strays(side, count, is_many):
 def test_pickups_of_a_tick(router, side, is_many):
     """A flood of stray segments makes no more flows than the limit says, of the
     table's room; who begins with a SYN does not notice."""
-    table = router.pinned("xdnat_flows6" if side is V6 else "xdnat_flows4")
-    size = 40 if side is V6 else 16
+    table = Table(router.pinned, side is V6)
     unlimited = 0
     for _ in range(10):
         router.xdnat("flow", "flush", "--yes")
@@ -116,7 +116,7 @@ def test_pickups_of_a_tick(router, side, is_many):
             unlimited += time.monotonic() - began < 0.5
             continue
         w.wait(lambda: router.send(packets[5100]).reason == "FORWARDED", "a new tick", 3, 0.001)
-        began, before = time.monotonic(), len(bpf.keys(table, size))
+        began, before = time.monotonic(), len(table.keys())
         counts = router.burst(frames[5200:])
         if time.monotonic() - began < 0.9:
             break
@@ -125,7 +125,7 @@ def test_pickups_of_a_tick(router, side, is_many):
         pytest.skip("this machine is too slow to send 5200 packets within a tick")
     taken = PICKUPS_PER_TICK - 1
     assert counts == {"FORWARDED": taken, "DROP_PICKUP_RATE": 5200 - taken}
-    assert len(bpf.keys(table, size)) - before == 2 * taken
+    assert len(table.keys()) - before == 2 * taken
     assert all(router.has_flow(packets[n]) == (n < 5200 + taken)
                for n in (5200, 5200 + taken - 1, 5200 + taken, 10399))
     first = router.original(side)
@@ -626,7 +626,7 @@ def test_ipv6_to_a_mapped_listener(router, proto, flaw):
 @PROTOS
 @pytest.mark.parametrize("device", ["wan", "lan"])
 def test_hop_being_written(router, side, proto, device):
-    """Version odd: the halves of a hop that stand there are not used, not even for
+    """Hop odd: the halves of a hop that stand there are not used, not even for
     a flow whose writer never came back."""
     settled = router.establish(side, proto)
     back = router.reply(settled, side, flags=ACK)
@@ -638,14 +638,14 @@ def test_hop_being_written(router, side, proto, device):
     result = router.send(packet, device)
     if device == "wan":  # what stands there is what the fast path uses
         assert (result.reason, result.frame[:12]) == ("FORWARDED", hop)
-    half["eth"], half["version"] = hop, half["version"] | 1
-    written = half["version"]
+    half["eth"], half["hop"] = hop, half["hop"] | 1
+    written = half["hop"]
     for _ in range(3):
         expect(router.send(packet, device), want)
         # Nor does anybody write beside the writer.
-        assert (half["version"], half["eth"]) == (written, hop)
+        assert (half["hop"], half["eth"]) == (written, hop)
         router.age(1, packet)
-    half["version"] += 1
+    half["hop"] += 1
     router.age(1, packet)
     expect(router.send(packet, device), want)
     expect_flow(router, settled, side)
@@ -668,8 +668,8 @@ def test_new_neighbour_address_by_the_next_tick(router, side, proto, state):
         want = router.forwarded(settled).with_(dmac=NEW_MAC)
         for _ in range(3):
             expect(router.send(settled), want)
-        version = router.half(settled)["version"]
-        assert version == 2, "written once a tick, even when done: %d" % version
+        writings = router.half(settled)["hop"]
+        assert writings == 2, "written once a tick, even when done: %d" % writings
         router.age(1, settled)
         expect(router.send(settled), want)
     finally:
