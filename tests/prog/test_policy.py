@@ -6,6 +6,7 @@ import time
 import bpf
 import pytest
 import world as w
+from halves import Table
 from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
 from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_handed_on,
                     expect_pass, expect_unforwarded, sport_of)
@@ -177,30 +178,53 @@ def small():
             made.remove()
 
 
+def refused(router, side, proto):
+    """The first packet of a flow for which there is no room, after as many answered flows
+    as it takes."""
+    for _ in range(2000):
+        first = router.original(side, proto)
+        result = router.send(first)
+        if result.reason != "FORWARDED":
+            expect_drop(result, first, "TABLE_FULL")
+            return first
+        expect(result, router.forwarded(first))
+        router.send(router.reply(first, side, flags=ACK), "lan")
+    raise AssertionError("a table of 64 flows took 2000")
+
+
 def test_full_table_refuses_and_keeps(small):
-    """New flows are refused and counted, the old ones go on."""
+    """Full of answered flows: new ones are refused and counted, the old ones go on."""
     for side in V4, V6:
         old = [small.establish(side, proto) for proto in (TCP, UDP)]
-        for n in itertools.count():
-            assert n <= 2000, "a table of 64 flows took 2000"
-            first = small.original(side, TCP)
-            result = small.send(first)
-            if result.reason != "FORWARDED":
-                break
-            expect(result, small.forwarded(first))
-        assert n >= 60, "full after %d flows" % n
-        for _ in range(3):
-            first = small.original(side, UDP)
-            expect_drop(small.send(first), first, "TABLE_FULL")
-            assert not small.has_flow(first)
+        for proto in TCP, UDP, TCP:
+            assert not small.has_flow(refused(small, side, proto))
+        assert len(Table(small.pinned, side is V6).keys()) >= 2 * 64
         for settled in old:
             expect(small.send(settled), small.forwarded(settled))
             back = small.reply(settled, side, flags=ACK)
             expect(small.send(back, "lan"), small.returned(back))
-    # Room again: the same client comes in.
-    small.xdnat("flow", "flush", "--yes")
-    first = small.original(V4)
-    expect(small.send(first), small.forwarded(first))
+
+
+def test_flood_of_embryos_takes_no_room_of_answered_flows(small):
+    """A new flow takes the place of one that nobody answered, for ever."""
+    for side in V4, V6:
+        old = [small.establish(side, proto) for proto in (TCP, UDP) for _ in range(8)]
+        for _ in range(1500):
+            first = small.original(side, TCP)
+            expect(small.send(first), small.forwarded(first))
+        for settled in old:
+            expect(small.send(settled), small.forwarded(settled))
+            back = small.reply(settled, side, flags=ACK)
+            expect(small.send(back, "lan"), small.returned(back))
+
+
+def test_room_again(small):
+    """After a flush, the same clients come in."""
+    for side in V4, V6:
+        first = refused(small, side, TCP)
+        small.xdnat("flow", "flush", "--yes")
+        assert not Table(small.pinned, side is V6).keys()
+        expect(small.send(first), small.forwarded(first))
 
 
 def test_what_stands_in_the_way_out(small):

@@ -125,9 +125,10 @@ def test_pickups_of_a_tick(router, side, is_many):
         pytest.skip("this machine is too slow to send 5200 packets within a tick")
     taken = PICKUPS_PER_TICK - 1
     assert counts == {"FORWARDED": taken, "DROP_PICKUP_RATE": 5200 - taken}
-    assert len(table.keys()) - before == 2 * taken
-    assert all(router.has_flow(packets[n]) == (n < 5200 + taken)
-               for n in (5200, 5200 + taken - 1, 5200 + taken, 10399))
+    # Of embryos that meet in a bucket one may have taken another's place.
+    assert 1.9 * taken <= len(table.keys()) - before <= 2 * taken
+    assert not any(router.has_flow(packets[n]) for n in (5200 + taken, 10399))
+    assert router.has_flow(packets[5200 + taken - 1])
     first = router.original(side)
     expect(router.send(first), router.forwarded(first))
     expect(router.send(packets[5200]), router.forwarded(packets[5200]))
