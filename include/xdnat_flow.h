@@ -184,22 +184,29 @@ static inline __u32 xdnat_place(__u32 bucket, __u32 slot)
 /*
  * The seeded hash: pair-multiply-shift (M. Thorup, "High speed hashing for integers and
  * strings", section 3.5): whoever does not know the seeds finds no two keys that meet
- * more often than by chance. seeds: XDNAT_SEEDS random words. The upper half counts.
+ * more often than by chance. Alone it may lay the ports of one client, which follow each
+ * other, into a few buckets: its result is mixed once more. seeds: XDNAT_SEEDS random
+ * words. The upper half counts.
  */
 #define XDNAT_SEEDS 10
+static inline __u64 xdnat_mix(__u64 sum)
+{
+	return (sum ^ sum >> 32) * 0x9e3779b97f4a7c15ULL; /* 2^64 / the golden ratio */
+}
+
 static inline __u64 xdnat_hash4(const struct xdnat_key4 *key, const volatile __u64 *seeds)
 {
-	return (seeds[0] + key->dst) * (seeds[1] + key->src) +
-	       (seeds[2] + key->proto) * (seeds[3] + key->ports.both);
+	return xdnat_mix((seeds[0] + key->dst) * (seeds[1] + key->src) +
+			 (seeds[2] + key->proto) * (seeds[3] + key->ports.both));
 }
 
 static inline __u64 xdnat_hash6(const struct xdnat_key6 *key, const volatile __u64 *seeds)
 {
-	return (seeds[0] + key->src[1]) * (seeds[1] + key->src[0]) +
-	       (seeds[2] + key->src[3]) * (seeds[3] + key->src[2]) +
-	       (seeds[4] + key->dst[1]) * (seeds[5] + key->dst[0]) +
-	       (seeds[6] + key->dst[3]) * (seeds[7] + key->dst[2]) +
-	       (seeds[8] + key->proto) * (seeds[9] + key->ports.both);
+	return xdnat_mix((seeds[0] + key->src[1]) * (seeds[1] + key->src[0]) +
+			 (seeds[2] + key->src[3]) * (seeds[3] + key->src[2]) +
+			 (seeds[4] + key->dst[1]) * (seeds[5] + key->dst[0]) +
+			 (seeds[6] + key->dst[3]) * (seeds[7] + key->dst[2]) +
+			 (seeds[8] + key->proto) * (seeds[9] + key->ports.both));
 }
 
 /* Where a key of that hash is at home, among so many buckets. The upper half of the
