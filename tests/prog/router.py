@@ -46,7 +46,7 @@ PORT, TARGET_PORT = 8080, 80
 
 
 class Router:
-    def __init__(self, suffix="", flows=65536):
+    def __init__(self, suffix="", flows=4096):
         self.ports = itertools.count(20000)
         self.descriptors = {}
         self.far = w.Namespace("far" + suffix)

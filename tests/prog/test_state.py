@@ -41,7 +41,7 @@ def made_router(suffix, flows):
 
 @pytest.fixture(scope="module")
 def router():
-    yield from made_router("s", 16384)
+    yield from made_router("s", 65536)
 
 
 @pytest.fixture
