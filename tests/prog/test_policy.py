@@ -6,7 +6,6 @@ import time
 import bpf
 import pytest
 import world as w
-from halves import Table
 from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
 from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_handed_on,
                     expect_pass, expect_unforwarded, sport_of)
@@ -198,7 +197,7 @@ def test_full_table_refuses_and_keeps(small):
         old = [small.establish(side, proto) for proto in (TCP, UDP)]
         for proto in TCP, UDP, TCP:
             assert not small.has_flow(refused(small, side, proto))
-        assert len(Table(small.pinned, side is V6).keys()) >= 2 * 64
+        assert len(small.table(side is V6).keys()) >= 2 * 64
         for settled in old:
             expect(small.send(settled), small.forwarded(settled))
             back = small.reply(settled, side, flags=ACK)
@@ -223,7 +222,7 @@ def test_room_again(small):
     for side in V4, V6:
         first = refused(small, side, TCP)
         small.xdnat("flow", "flush", "--yes")
-        assert not Table(small.pinned, side is V6).keys()
+        assert not small.table(side is V6).keys()
         expect(small.send(first), small.forwarded(first))
 
 
