@@ -13,6 +13,7 @@ from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, ex
 SIDES = pytest.mark.parametrize("side", [V4, V6], ids=["v4", "v6"])
 PROTOS = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
 ALL_FLAGS = pytest.mark.parametrize("flags", range(64))
+ANSWERED = 1
 
 
 def begins(flags):
@@ -211,6 +212,11 @@ def test_flood_of_embryos_takes_no_room_of_answered_flows(small):
         for _ in range(1500):
             first = small.original(side, TCP)
             expect(small.send(first), small.forwarded(first))
+        table = small.table(side is V6)
+        embryos = [slot for slot in table.slots() if not slot[table.key_bytes + 4] & ANSWERED]
+        replies = sum(slot[table.key_bytes + 38] for slot in embryos)
+        assert len(embryos) <= len(table.buckets) // 16 * 4, "more than half of the slots"
+        assert replies > len(embryos) // 4, "of halves that go, nearly all are replies'"
         for settled in old:
             expect(small.send(settled), small.forwarded(settled))
             back = small.reply(settled, side, flags=ACK)
