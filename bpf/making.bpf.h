@@ -311,8 +311,9 @@ __noinline enum xdnat_reason flow_make(void)
 		making_give_back(making);
 		return reason == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_BUSY : reason;
 	}
+	/* Both are as old: else it would always be the reply half that has to go. */
 	if (making->partner_place != PLACE_NONE)
-		making_publish(making, making->partner_place, making->now);
+		making_publish(making, making->partner_place, making->now + tick_jiffies);
 	making_publish(making, making->in.place, making->now + tick_jiffies);
 	rule = bpf_map_lookup_elem(&xdnat_rules, &making->rule);
 	if (rule)

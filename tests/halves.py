@@ -5,6 +5,7 @@ the hash."""
 import contextlib
 import mmap
 import os
+import re
 import struct
 
 import bpf
@@ -50,11 +51,11 @@ class Table:
     def places(self):
         """Where in memory the slots are that have a half."""
         bucket_bytes = SLOTS * self.slot_bytes
-        for number, (_, _, taken, _) in enumerate(struct.iter_unpack("IIII", self.buckets)):
-            if taken:
-                begin = number * bucket_bytes
-                yield from filter(self.is_visible,
-                                  range(begin, begin + bucket_bytes, self.slot_bytes))
+        taken = self.buckets[8::16]  # the lowest byte of each
+        for bucket in re.finditer(rb"[^\0]", taken):
+            begin = bucket.start() * bucket_bytes
+            yield from filter(self.is_visible,
+                              range(begin, begin + bucket_bytes, self.slot_bytes))
 
     def slots(self):
         """Whole, a copy of each."""
@@ -86,31 +87,28 @@ class Half:
               "out_ifindex": (20, "I"), "direction": (38, "B"), "eth": (40, "12s"),
               "packets": (56, "Q")}
 
-    def __init__(self, pinned, packet):
+    def __init__(self, pinned, packet, table=None):
         """The half of the packet's tuple, whether it is in the table or not.
         pinned(name): descriptor of a map."""
-        self.pinned, self.is_v6 = pinned, packet.is_v6
+        self.pinned, self.table = pinned, table or Table(pinned, packet.is_v6)
         self.key = (address(packet.src) + address(packet.dst) +
                     struct.pack("!HHB3x", packet.sport, packet.dport, packet.proto))
 
-    def _find(self):
-        table = Table(self.pinned, self.is_v6)
-        return table, table.find(self.key)
-
     def _place(self, field):
         offset, form = self.FIELDS[field]
-        table, at = self._find()
+        at = self.table.find(self.key)
         assert at is not None, "the half is not in the table"
-        return table.memory, at + len(self.key) + offset, form
+        return at + len(self.key) + offset, form
 
     def __getitem__(self, field):
-        memory, at, form = self._place(field)
-        content, = struct.unpack_from(form, memory, at)
+        at, form = self._place(field)
+        content, = struct.unpack_from(form, self.table.memory, at)
         return content & ~TAKEN if field == "state" else content
 
     def __setitem__(self, field, content):
-        memory, at, form = self._place(field)
-        struct.pack_into(form, memory, at, content | TAKEN if field == "state" else content)
+        at, form = self._place(field)
+        struct.pack_into(form, self.table.memory, at,
+                         content | TAKEN if field == "state" else content)
 
     def age(self, ticks):
         """Its last packet came so many ticks earlier."""
@@ -119,8 +117,7 @@ class Half:
         self["until"] = (self["until"] - ticks * tick_jiffies) & 0xffffffff
 
     def exists(self):
-        return self._find()[1] is not None
+        return self.table.find(self.key) is not None
 
     def delete(self):
-        table, at = self._find()
-        table.free(at)
+        self.table.free(self.table.find(self.key))

@@ -134,11 +134,12 @@ def expected(xdnat):
 
 
 def peak_kib(pid, earlier):
-    """Of resident memory, since the process became what it is; earlier if it ended."""
+    """The greatest yet of the process's own memory. What it maps is the kernel's: it is
+    there whether anybody reads it or not."""
     with open("/proc/%d/status" % pid) as lines:
         for line in lines:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1])
+            if line.startswith("RssAnon:"):
+                return max(earlier, int(line.split()[1]))
     return earlier
 
 

@@ -10,7 +10,7 @@ import struct
 
 import bpf
 import world as w
-from halves import Half
+from halves import Half, Table
 from packets import ACK, SYN, TCP, Packet, address, translate
 
 WAN_MAC, GATEWAY_MAC = "02:00:00:00:01:01", "02:00:00:00:01:fe"
@@ -48,7 +48,7 @@ PORT, TARGET_PORT = 8080, 80
 class Router:
     def __init__(self, suffix="", flows=4096):
         self.ports = itertools.count(20000)
-        self.descriptors = {}
+        self.descriptors, self.tables = {}, {}
         self.far = w.Namespace("far" + suffix)
         self.near = w.Namespace("near" + suffix)
         self.xdnat = w.Xdnat(self.near, suffix)
@@ -89,6 +89,7 @@ class Router:
                     "permanent")
 
     def remove(self):
+        self.tables.clear()
         for descriptor in self.descriptors.values():
             os.close(descriptor)
         self.xdnat.destroy()
@@ -130,9 +131,15 @@ class Router:
         return {REASONS[n]: new[0] - old[0]
                 for n, (old, new) in enumerate(zip(before, self.counters())) if old != new}
 
+    def table(self, is_v6):
+        """The family's flow table; mapped once, as that takes milliseconds."""
+        if is_v6 not in self.tables:
+            self.tables[is_v6] = Table(self.pinned, is_v6)
+        return self.tables[is_v6]
+
     def half(self, packet):
         """The half of the packet's tuple, whether it is in the table or not."""
-        return Half(self.pinned, packet)
+        return Half(self.pinned, packet, self.table(packet.is_v6))
 
     def has_flow(self, packet):
         """True if the half of the packet's tuple is in the table."""

@@ -7,7 +7,6 @@ import os
 import bpf
 import pytest
 import world as w
-from halves import Table
 from packets import SYN, TCP, UDP, address
 from router import V4, V6, Router
 
@@ -84,7 +83,7 @@ def pinned_sender(router, hook, processor, sent, gate):
 
 def halves(router, side):
     """{(addresses, ports, protocol): the same as it leaves} of every half."""
-    table = Table(router.pinned, side is V6)
+    table = router.table(side is V6)
     key_size = table.key_bytes
     addr, found = (32, {}) if side is V6 else (8, {})
     for slot in table.slots():

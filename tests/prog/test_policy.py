@@ -6,7 +6,6 @@ import time
 import bpf
 import pytest
 import world as w
-from halves import Table
 from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
 from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_handed_on,
                     expect_pass, expect_unforwarded, sport_of)
@@ -14,6 +13,7 @@ from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, ex
 SIDES = pytest.mark.parametrize("side", [V4, V6], ids=["v4", "v6"])
 PROTOS = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
 ALL_FLAGS = pytest.mark.parametrize("flags", range(64))
+ANSWERED = 1
 
 
 def begins(flags):
@@ -198,7 +198,7 @@ def test_full_table_refuses_and_keeps(small):
         old = [small.establish(side, proto) for proto in (TCP, UDP)]
         for proto in TCP, UDP, TCP:
             assert not small.has_flow(refused(small, side, proto))
-        assert len(Table(small.pinned, side is V6).keys()) >= 2 * 64
+        assert len(small.table(side is V6).keys()) >= 2 * 64
         for settled in old:
             expect(small.send(settled), small.forwarded(settled))
             back = small.reply(settled, side, flags=ACK)
@@ -212,6 +212,11 @@ def test_flood_of_embryos_takes_no_room_of_answered_flows(small):
         for _ in range(1500):
             first = small.original(side, TCP)
             expect(small.send(first), small.forwarded(first))
+        table = small.table(side is V6)
+        embryos = [slot for slot in table.slots() if not slot[table.key_bytes + 4] & ANSWERED]
+        replies = sum(slot[table.key_bytes + 38] for slot in embryos)
+        assert len(embryos) <= len(table.buckets) // 16 * 4, "more than half of the slots"
+        assert replies > len(embryos) // 4, "of halves that go, nearly all are replies'"
         for settled in old:
             expect(small.send(settled), small.forwarded(settled))
             back = small.reply(settled, side, flags=ACK)
@@ -223,7 +228,7 @@ def test_room_again(small):
     for side in V4, V6:
         first = refused(small, side, TCP)
         small.xdnat("flow", "flush", "--yes")
-        assert not Table(small.pinned, side is V6).keys()
+        assert not small.table(side is V6).keys()
         expect(small.send(first), small.forwarded(first))
 
 

@@ -10,7 +10,6 @@ import time
 import bpf
 import pytest
 import world as w
-from halves import Table
 from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP
 from router import (MTU, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_handed_on,
                     expect_pass, sport_of)
@@ -103,7 +102,7 @@ def strays(side, count, is_many):
 def test_pickups_of_a_tick(router, side, is_many):
     """A flood of stray segments makes no more flows than the limit says, of the
     table's room; who begins with a SYN does not notice."""
-    table = Table(router.pinned, side is V6)
+    table = router.table(side is V6)
     unlimited = 0
     for _ in range(10):
         router.xdnat("flow", "flush", "--yes")
@@ -403,15 +402,27 @@ def test_reply_half_missing_under_a_settled_flow(router, side, proto, unruly):
 @SIDES
 @PROTOS
 def test_original_half_missing(router, side, proto):
-    """Nothing keeps the reply half alive beyond its tick; the client takes it over."""
+    """The client's next first packet takes the reply half over."""
+    settled = router.establish(side, proto)
+    router.half(settled).delete()
+    first = settled.with_(flags=SYN)
+    expect(router.send(first), router.forwarded(first))
+    expect_flow(router, settled, side)
+    assert len(router.flows(settled)) == 1
+
+
+@SIDES
+@PROTOS
+def test_original_half_missing_under_a_settled_flow(router, side, proto):
+    """By the target's first packet of the next tick at the latest."""
     settled = router.establish(side, proto)
     back = router.reply(settled, side, flags=ACK)
     router.half(settled).delete()
     router.age(1, back)
-    expect_drop(router.send(back, "lan"), back, "EXPIRED")
-    first = settled.with_(flags=SYN)
-    expect(router.send(first), router.forwarded(first))
+    expect(router.send(back, "lan"), router.returned(back))
+    assert router.half(settled)["state"] == ANSWERED | CONFIRMED
     expect_flow(router, settled, side)
+    assert len(router.flows(settled)) == 1
 
 
 # Old connections and new ones.
