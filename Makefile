@@ -143,6 +143,6 @@ clean:
 ifneq ($(filter clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
-.PHONY: all bench check check-unit check-headers check-prog check-netns check-gate check-model gate-renew \
-	format deps install clean
+.PHONY: all bench check check-unit check-headers check-prog check-netns check-gate check-model \
+	gate-renew format deps install clean
 .DELETE_ON_ERROR:
