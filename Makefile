@@ -3,6 +3,7 @@
 # make deps       what apt lacks for building and testing (root)
 # make check      unit tests, headers   · make check-prog, check-netns (root)
 # make check-gate what may not grow unseen, against tests/gate/budget.json (root)
+# make check-model the flow table's protocol, exhaustively, by spin
 # make bench      program time, live frames, bulk TCP beside floors and nft (root)
 # V=1 shows commands, CLANG=clang-19 chooses the BPF compiler, WERROR=0 for packagers.
 
@@ -94,6 +95,9 @@ check-netns: all
 # Instructions and calls of an established packet, size, verifier's work, bytes a flow.
 check-gate: all
 	$(Q)$(PYTHON) -B tests/gate/gate.py
+# The flow table's protocol, every interleaving of small scenarios.
+check-model:
+	$(Q)$(PYTHON) -B tests/model/model.py $(B)/model
 gate-renew: all
 	$(Q)$(PYTHON) -B tests/gate/gate.py --renew
 
@@ -120,7 +124,7 @@ format:
 
 DEPS := gcc make clang llvm bpftool libbpf-dev libmnl-dev libjansson-dev libuv1-dev libelf-dev \
 	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 nftables ethtool kmod procps \
-	python3-pytest python3-scapy python3-jsonschema curl libxdp-dev strace
+	python3-pytest python3-scapy python3-jsonschema curl libxdp-dev strace spin
 deps:
 	$(Q)missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEPS) 2>/dev/null | \
 		awk '/ok installed/ {have[$$1]=1} END {n=split("$(DEPS)",want," "); \
@@ -139,6 +143,6 @@ clean:
 ifneq ($(filter clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
-.PHONY: all bench check check-unit check-headers check-prog check-netns check-gate gate-renew \
-	format deps install clean
+.PHONY: all bench check check-unit check-headers check-prog check-netns check-gate check-model \
+	gate-renew format deps install clean
 .DELETE_ON_ERROR:

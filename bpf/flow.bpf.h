@@ -111,7 +111,7 @@ struct partner {
 	struct tuple back;  /* and those of its own other half */
 };
 
-/* False if it is missing: what is in its place may be another flow's. */
+/* False if it is missing: what is in its place may be another flow's, or dead and at rest. */
 static __noinline bool flow_find_partner(const struct stored *stored, const struct tuple *tuple,
 					 struct partner *partner, struct stored *other)
 {
@@ -119,7 +119,8 @@ static __noinline bool flow_find_partner(const struct stored *stored, const stru
 	if (!flow_partner_tuple(stored, tuple, &partner->tuple) ||
 	    !flow_find(&partner->tuple, other))
 		return false;
-	if (!flow_partner_tuple(other, &partner->tuple, &partner->back) ||
+	if ((xdnat_state(other->word) & XDNAT_DEAD) ||
+	    !flow_partner_tuple(other, &partner->tuple, &partner->back) ||
 	    !tuple_is_same(&partner->back, tuple))
 		other->half = NULL;
 	return other->half;

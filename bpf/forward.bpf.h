@@ -224,7 +224,8 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making
 }
 
 /* The other half of a live flow is missing (an embryo's may be replaced): it is made
- * again from this one. An embryo whose reply's tuple another flow has by now has ended. */
+ * again from this one. A flow whose reply's tuple another flow has by now has ended: also
+ * an answered one, whose reply half was replaced as the answer came. */
 static __always_inline enum xdnat_reason forward_remake(const struct stored *stored,
 						   struct making *making)
 {
@@ -247,9 +248,7 @@ static __always_inline enum xdnat_reason forward_remake(const struct stored *sto
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
 	reason = flow_remake(making, is_original ? XDNAT_REPLY : XDNAT_ORIGINAL, state);
-	if (reason == XDNAT_DROP_TUPLE_TAKEN && !(state & XDNAT_ANSWERED))
-		return XDNAT_DROP_EXPIRED;
-	return reason;
+	return reason == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_EXPIRED : reason;
 }
 
 /* Originals may come in anywhere we are loaded; replies only where the originals
