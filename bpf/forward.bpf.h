@@ -224,10 +224,10 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making
 }
 
 /* The other half of a live flow is missing (an embryo's may be replaced): it is made
- * again from this one. A flow whose reply's tuple another flow has by now has ended: also
- * an answered one, whose reply half was replaced as the answer came. */
-static __always_inline enum xdnat_reason forward_remake(const struct stored *stored,
-						   struct making *making)
+ * again from this one. If another flow has its tuple by now, this one has ended; an
+ * answered one is taken for an embryo first, that its next packet ends. */
+static __always_inline enum xdnat_reason forward_remake(struct stored *stored,
+						       struct making *making)
 {
 	const struct xdnat_half *half = stored->half;
 	__u32 state = xdnat_state(stored->word) & ~XDNAT_TAKEN;
@@ -248,13 +248,18 @@ static __always_inline enum xdnat_reason forward_remake(const struct stored *sto
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
 	reason = flow_remake(making, is_original ? XDNAT_REPLY : XDNAT_ORIGINAL, state);
-	return reason == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_EXPIRED : reason;
+	if (reason != XDNAT_DROP_TUPLE_TAKEN)
+		return reason;
+	if (!(state & XDNAT_ANSWERED))
+		return XDNAT_DROP_EXPIRED;
+	stored_change(stored, 0, XDNAT_SETTLED);
+	return reason;
 }
 
 /* Originals may come in anywhere we are loaded; replies only where the originals
  * go out, but those that the kernel sends out, by its own judgement, anywhere. */
 static __always_inline enum xdnat_reason
-forward_check(const struct stored *stored, struct stored *other, struct making *making)
+forward_check(struct stored *stored, struct stored *other, struct making *making)
 {
 	if (!other->half) {
 		enum xdnat_reason reason = forward_remake(stored, making);

@@ -77,7 +77,7 @@ static __always_inline bool life_rest(struct stored *reply)
 
 	word = word_with_state(word, XDNAT_TAKEN | XDNAT_DEAD | XDNAT_RESTING);
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < SWAP_TRIES; i++) {
+	for (int i = 0; i < RELEASE_TRIES; i++) {
 		if (stored_swap(reply, word | (reply->word & (XDNAT_OWNER_MASK | XDNAT_HOP_MASK))))
 			return true;
 		if (!stored_refresh(reply))

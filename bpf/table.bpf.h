@@ -332,8 +332,22 @@ __noinline __u32 table_find6(const struct xdnat_key6 *key, __u64 *word)
 	return table_find(true, &own, word, &place) ? place : PLACE_NONE;
 }
 
-/* The same for who rewrites at once: compares *word once more, by half_is_still(), when
- * it has read what it needs. Not beyond the key's home. */
+/* Has the slot that key? All of it is read before what is read through the slot that is
+ * returned; NULL: no. */
+static __always_inline void *slot_if_has(bool is_v6, void *slot, const void *key)
+{
+	const volatile __u64 *have = slot;
+	const __u64 *want = key;
+	__u64 differ = (have[0] ^ want[0]) | (have[1] ^ want[1]);
+
+	if (is_v6)
+		differ |= (have[2] ^ want[2]) | (have[3] ^ want[3]) | (have[4] ^ want[4]);
+	slot += after_load(differ);
+	return differ ? NULL : slot;
+}
+
+/* The visible slot of a key at its home, for who rewrites at once: looks at *word once
+ * more, by half_is_still(), when it has read what it needs. */
 static __always_inline void *table_probe(bool is_v6, const void *key, __u64 home, __u64 *word)
 {
 	void *slots = bucket_slots(is_v6, xdnat_home_bucket(home)), *slot;
@@ -343,7 +357,8 @@ static __always_inline void *table_probe(bool is_v6, const void *key, __u64 home
 	for (__u32 i = 0; i < XDNAT_SLOTS; i++) {
 		slot = slot_of(is_v6, slots, xdnat_home_slot(home) + i);
 		*word = READ_ONCE(half_of(is_v6, slot)->word);
-		if (slot_has(is_v6, slot + after_load(*word), key) && word_is_visible(*word))
+		slot = slot_if_has(is_v6, slot + after_load(*word), key);
+		if (slot && word_is_visible(*word))
 			return slot;
 	}
 	return NULL;
