@@ -60,16 +60,14 @@ static __noinline bool flow_find(const struct tuple *tuple, struct stored *store
 	stored->half4 = NULL;
 	stored->half6 = NULL;
 	if (tuple->is_v6) {
-		stored->place = table_find6(key6_of(tuple), &stored->word);
-		stored->half6 = table_slot(true, stored->place);
+		stored->half6 = table_find(true, key6_of(tuple), &stored->word, &stored->place);
 		if (stored->half6)
 			stored->half = &stored->half6->half;
 	} else {
 		struct xdnat_key4 key;
 
 		key4_from(tuple, &key);
-		stored->place = table_find4(&key, &stored->word);
-		stored->half4 = table_slot(false, stored->place);
+		stored->half4 = table_find(false, &key, &stored->word, &stored->place);
 		if (stored->half4)
 			stored->half = &stored->half4->half;
 	}
@@ -134,9 +132,8 @@ static __always_inline __u64 flow_partner_word(const struct stored *other)
 
 /* Whether the claim of the flow rests when it ends: what its target still sends is on
  * its way to our own address. */
-static __always_inline bool flow_rests(const struct stored *stored,
-				       const struct stored *other, const struct tuple *tuple,
-				       const struct partner *partner)
+static __always_inline bool flow_rests(const struct stored *stored, const struct stored *other,
+				       const struct tuple *tuple, const struct partner *partner)
 {
 	return stored->half->direction == XDNAT_ORIGINAL &&
 	       ((xdnat_state(stored->word) | xdnat_state(other->word)) & XDNAT_ANSWERED) &&

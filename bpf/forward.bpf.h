@@ -227,7 +227,7 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making
  * again from this one. If another flow has its tuple by now, this one has ended; an
  * answered one is taken for an embryo first, that its next packet ends. */
 static __always_inline enum xdnat_reason forward_remake(struct stored *stored,
-						       struct making *making)
+							struct making *making)
 {
 	const struct xdnat_half *half = stored->half;
 	__u32 state = xdnat_state(stored->word) & ~XDNAT_TAKEN;
@@ -258,8 +258,8 @@ static __always_inline enum xdnat_reason forward_remake(struct stored *stored,
 
 /* Originals may come in anywhere we are loaded; replies only where the originals
  * go out, but those that the kernel sends out, by its own judgement, anywhere. */
-static __always_inline enum xdnat_reason
-forward_check(struct stored *stored, struct stored *other, struct making *making)
+static __always_inline enum xdnat_reason forward_check(struct stored *stored, struct stored *other,
+						       struct making *making)
 {
 	if (!other->half) {
 		enum xdnat_reason reason = forward_remake(stored, making);

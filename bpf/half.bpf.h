@@ -57,7 +57,7 @@ static __always_inline void half_set_hop(struct xdnat_half *half, const struct h
 }
 
 static __noinline void half_set_rewrite(struct xdnat_half *half, const struct tuple *tuple,
-					     const struct tuple *leaving)
+					const struct tuple *leaving)
 {
 	__u32 addr_delta = rewrite_addr_delta(tuple, leaving);
 

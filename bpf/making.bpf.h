@@ -25,13 +25,13 @@ struct making {
 	__u32 rule;
 	__u32 set; /* of rules, that the packet is judged by */
 	__u32 now;
-	__u32 in_ifindex;	/* at XDNAT_HOOK_EGRESS: where it leaves */
-	__u32 hook;		/* XDNAT_HOOK_… */
-	__u32 ports;		/* that may be given out; not 0 */
-	__u32 port_hash;	/* says in which order */
-	__u32 mss_host;		/* largest that this SYN may announce; 0: any */
-	__u32 partner_place;	/* hidden there, to be published; PLACE_NONE: adopted */
-	__u8 is_partner;	/* of the half that is being inserted, ... */
+	__u32 in_ifindex;    /* at XDNAT_HOOK_EGRESS: where it leaves */
+	__u32 hook;	     /* XDNAT_HOOK_… */
+	__u32 ports;	     /* that may be given out; not 0 */
+	__u32 port_hash;     /* says in which order */
+	__u32 mss_host;	     /* largest that this SYN may announce; 0: any */
+	__u32 partner_place; /* hidden there, to be published; PLACE_NONE: adopted */
+	__u8 is_partner;     /* of the half that is being inserted, ... */
 	__u8 direction;
 	__u8 state;
 	__u8 pad;
@@ -234,8 +234,7 @@ static __always_inline enum xdnat_reason claim_any_port(struct making *making)
 #pragma clang loop unroll(disable)
 	for (__u32 tried = 0; tried < PORT_CANDIDATES && tried < candidates; tried++) {
 		__u32 key = port_candidate(making->port_hash, tried, making->ports);
-		const struct xdnat_snat_port *entry =
-			bpf_map_lookup_elem(&xdnat_snat_ports, &key);
+		const struct xdnat_snat_port *entry = bpf_map_lookup_elem(&xdnat_snat_ports, &key);
 
 		if (!entry)
 			continue;
@@ -329,8 +328,7 @@ static __always_inline enum xdnat_reason flow_remake(struct making *making, __u3
 	enum xdnat_reason reason = flow_make_partner(direction, state);
 
 	if (!reason && making->partner_place != PLACE_NONE)
-		making_publish(making, making->partner_place,
-			       word_with_state(making->now, state));
+		making_publish(making, making->partner_place, word_with_state(making->now, state));
 	return reason;
 }
 

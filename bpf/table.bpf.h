@@ -58,11 +58,12 @@
 
 #define SLOT_NONE	 0xffffffff
 #define PLACE_NONE	 0xffffffff
+#define PLACE_BEYOND	 0xfffffffe
 #define SLOT_EMBRYOS_MAX (XDNAT_SLOTS / 2) /* of a bucket */
-#define CLAIM_TRIES	 3  /* a slot is snatched away, look again */
-#define SWAP_TRIES	 4  /* of a word that others change at the same time */
-#define OVERFLOW_TRIES	 3  /* buckets */
-#define LOCK_TRIES	 64 /* some microseconds */
+#define CLAIM_TRIES	 3		   /* a slot is snatched away, look again */
+#define SWAP_TRIES	 4		   /* of a word that others change at the same time */
+#define OVERFLOW_TRIES	 3		   /* buckets */
+#define LOCK_TRIES	 64		   /* some microseconds */
 #define RELEASE_TRIES	 16
 
 /* Zero, but not before value was loaded: added to an address it keeps what is read there
@@ -111,7 +112,7 @@ struct stored {
 	struct xdnat_half *half;
 	struct xdnat_half4 *half4;
 	struct xdnat_half6 *half6;
-	__u64 word;  /* as it was last seen, visible, with the key that was looked for */
+	__u64 word; /* as it was last seen, visible, with the key that was looked for */
 	__u32 place;
 	__u32 pad;
 };
@@ -167,7 +168,7 @@ static __always_inline bool stored_change(struct stored *stored, __u32 set, __u3
 /* What a bucket was seen to have. In map memory and volatile: the verifier goes through
  * the loop once, not for all that can have been found. */
 struct bucket_view {
-	__u32 same_state; /* of the slot with the key; 0: none */
+	__u32 same_state;   /* of the slot with the key; 0: none */
 	__u32 free, oldest; /* slots, or SLOT_NONE */
 	__u32 oldest_until;
 	__u32 embryos;
@@ -256,8 +257,7 @@ static __always_inline __u64 key_home(bool is_v6, const void *key)
 }
 
 /* Has a visible slot that key? *word is as it was while it had it then. */
-static __always_inline bool slot_is_visible_as(bool is_v6, void *slot, const void *key,
-					       __u64 *word)
+static __always_inline bool slot_is_visible_as(bool is_v6, void *slot, const void *key, __u64 *word)
 {
 	struct xdnat_half *half = half_of(is_v6, slot);
 	__u64 before;
@@ -285,51 +285,46 @@ static __always_inline void *overflow_find(bool is_v6, const void *key, __u64 *w
 	return slot && slot_is_visible_as(is_v6, slot, key, word) ? slot : NULL;
 }
 
-/* The visible slot of a key, or NULL. */
-static __always_inline void *table_find(bool is_v6, const void *key, __u64 *word, __u32 *place)
+/* The place of a visible slot of a key at its home. */
+static __always_inline __u32 home_find(bool is_v6, const void *key, __u64 *word)
 {
 	__u64 home = key_home(is_v6, key);
 	__u32 bucket = xdnat_home_bucket(home), start = xdnat_home_slot(home);
-	void *slots = bucket_slots(is_v6, bucket), *slot;
+	void *slots = bucket_slots(is_v6, bucket);
 	struct xdnat_bucket *known = bucket_get(is_v6, bucket);
 
 	if (!slots || !known)
-		return NULL;
+		return PLACE_NONE;
 #pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < XDNAT_SLOTS; i++) {
-		slot = slot_of(is_v6, slots, start + i);
-		*place = xdnat_place(bucket, (start + i) % XDNAT_SLOTS);
-		if (slot_is_visible_as(is_v6, slot, key, word))
-			return slot;
-	}
-	return READ_ONCE(known->overflowed) ? overflow_find(is_v6, key, word, place) : NULL;
+	for (__u32 i = 0; i < XDNAT_SLOTS; i++)
+		if (slot_is_visible_as(is_v6, slot_of(is_v6, slots, start + i), key, word))
+			return xdnat_place(bucket, (start + i) % XDNAT_SLOTS);
+	return READ_ONCE(known->overflowed) ? PLACE_BEYOND : PLACE_NONE;
 }
 
 /*
- * The place of a visible slot of that key, or PLACE_NONE. *word: as it was while the slot
- * had the key. Global functions: verified once, not anew for every way to them. Linux 6.1
- * does not take their arguments as keys of maps.
+ * The place of a visible slot of that key at its home; PLACE_BEYOND: there is none, but
+ * there may be beyond; or PLACE_NONE. *word: as it was while the slot had the key. Global
+ * functions: verified once, not anew for every way to them. (Linux 6.1 does not take their
+ * arguments as keys of maps.)
  */
-__noinline __u32 table_find4(const struct xdnat_key4 *key, __u64 *word)
+__noinline __u32 home_find4(const struct xdnat_key4 *key, __u64 *word)
 {
-	struct xdnat_key4 own;
-	__u32 place;
-
-	if (!key || !word)
-		return PLACE_NONE;
-	own = *key;
-	return table_find(false, &own, word, &place) ? place : PLACE_NONE;
+	return key && word ? home_find(false, key, word) : PLACE_NONE;
 }
 
-__noinline __u32 table_find6(const struct xdnat_key6 *key, __u64 *word)
+__noinline __u32 home_find6(const struct xdnat_key6 *key, __u64 *word)
 {
-	struct xdnat_key6 own;
-	__u32 place;
+	return key && word ? home_find(true, key, word) : PLACE_NONE;
+}
 
-	if (!key || !word)
-		return PLACE_NONE;
-	own = *key;
-	return table_find(true, &own, word, &place) ? place : PLACE_NONE;
+/* The visible slot of a key, or NULL. */
+static __always_inline void *table_find(bool is_v6, const void *key, __u64 *word, __u32 *place)
+{
+	*place = is_v6 ? home_find6(key, word) : home_find4(key, word);
+	if (*place == PLACE_BEYOND)
+		return overflow_find(is_v6, key, word, place);
+	return table_slot(is_v6, *place);
 }
 
 /* Has the slot that key? All of it is read before what is read through the slot that is
@@ -373,7 +368,7 @@ static __always_inline bool bucket_is_overflowed(bool is_v6, __u64 home)
 }
 
 /* Waits a little for the lock of a bucket: 0 if it was not to be had. Global as
- * table_find4() is. */
+ * home_find4() is. */
 __noinline int bucket_lock(__u32 is_v6, __u32 bucket)
 {
 	struct xdnat_bucket *known = is_v6 ? bucket_get(true, bucket) : bucket_get(false, bucket);
@@ -382,8 +377,7 @@ __noinline int bucket_lock(__u32 is_v6, __u32 bucket)
 		return 0;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < LOCK_TRIES; i++)
-		if (!READ_ONCE(known->lock) &&
-		    !__sync_val_compare_and_swap(&known->lock, 0, 1))
+		if (!READ_ONCE(known->lock) && !__sync_val_compare_and_swap(&known->lock, 0, 1))
 			return 1;
 	return 0;
 }
@@ -697,8 +691,8 @@ static __always_inline bool slot_release(bool is_v6, __u32 place, __u64 owner)
 			return false;
 		if (xdnat_is_hop_written(word) ||
 		    __sync_val_compare_and_swap(
-			    &half->word, word,
-			    word_with_state(word, XDNAT_TAKEN | XDNAT_HIDDEN)) != word)
+			    &half->word, word, word_with_state(word, XDNAT_TAKEN | XDNAT_HIDDEN)) !=
+			    word)
 			continue;
 		slot_free(is_v6, slot, place);
 		return true;

@@ -71,7 +71,7 @@ enum {
 
 /* The lifetime of a flow: an index of life_jiffies. state: of both halves together
  * (RFC 4787 REQ-5, RFC 5382 REQ-5, RFC 7857 section 2.1). */
-static inline __u32 xdnat_life(__u8 is_tcp, __u32 state)
+static inline __attribute__((always_inline)) __u32 xdnat_life(__u8 is_tcp, __u32 state)
 {
 	if (!is_tcp)
 		return state & XDNAT_ANSWERED ? XDNAT_LIFE_UDP_ANSWERED : XDNAT_LIFE_UDP_UNANSWERED;
@@ -99,8 +99,8 @@ struct xdnat_half {
 	__sum16 l3_delta;	 /* RFC 1624 deltas: IPv4 header with TTL - 1 */
 	__sum16 l4_delta;	 /* addresses and ports: TCP and UDP */
 	__u32 rule;		 /* id of the rule that made it */
-	__u16 tc_mtu;  /* hop: as mtu, for tc: also where XDP cannot send; 0: unknown */
-	__u8 direction; /* XDNAT_ORIGINAL or XDNAT_REPLY */
+	__u16 tc_mtu;		 /* hop: as mtu, for tc: also where XDP cannot send; 0: unknown */
+	__u8 direction;		 /* XDNAT_ORIGINAL or XDNAT_REPLY */
 	__u8 pad;
 	__be32 eth[3]; /* hop: both MACs, destination first, as they stand in the frame */
 	__u32 pad2;
@@ -115,17 +115,17 @@ _Static_assert(sizeof(struct xdnat_half) == 72, "xdnat_half");
 #define XDNAT_OWNER_MASK (0xffffULL << XDNAT_WORD_OWNER)
 #define XDNAT_HOP_MASK	 (0xffULL << XDNAT_WORD_HOP)
 
-static inline __u32 xdnat_until(__u64 word)
+static inline __attribute__((always_inline)) __u32 xdnat_until(__u64 word)
 {
 	return (__u32)word;
 }
 
-static inline __u32 xdnat_state(__u64 word)
+static inline __attribute__((always_inline)) __u32 xdnat_state(__u64 word)
 {
 	return (word >> XDNAT_WORD_STATE) & 0xff;
 }
 
-static inline __u8 xdnat_is_hop_written(__u64 word)
+static inline __attribute__((always_inline)) __u8 xdnat_is_hop_written(__u64 word)
 {
 	return (word >> XDNAT_WORD_HOP) & 1;
 }
@@ -176,7 +176,7 @@ struct xdnat_bucket {
 _Static_assert(sizeof(struct xdnat_bucket) == 16, "xdnat_bucket");
 
 /* A slot's place, the value of the kernel hashes xdnat_overflow4 and xdnat_overflow6. */
-static inline __u32 xdnat_place(__u32 bucket, __u32 slot)
+static inline __attribute__((always_inline)) __u32 xdnat_place(__u32 bucket, __u32 slot)
 {
 	return bucket * XDNAT_SLOTS + slot;
 }
@@ -189,18 +189,20 @@ static inline __u32 xdnat_place(__u32 bucket, __u32 slot)
  * words. The upper half counts.
  */
 #define XDNAT_SEEDS 10
-static inline __u64 xdnat_mix(__u64 sum)
+static inline __attribute__((always_inline)) __u64 xdnat_mix(__u64 sum)
 {
 	return (sum ^ sum >> 32) * 0x9e3779b97f4a7c15ULL; /* 2^64 / the golden ratio */
 }
 
-static inline __u64 xdnat_hash4(const struct xdnat_key4 *key, const volatile __u64 *seeds)
+static inline __attribute__((always_inline)) __u64 xdnat_hash4(const struct xdnat_key4 *key,
+							       const volatile __u64 *seeds)
 {
 	return xdnat_mix((seeds[0] + key->dst) * (seeds[1] + key->src) +
 			 (seeds[2] + key->proto) * (seeds[3] + key->ports.both));
 }
 
-static inline __u64 xdnat_hash6(const struct xdnat_key6 *key, const volatile __u64 *seeds)
+static inline __attribute__((always_inline)) __u64 xdnat_hash6(const struct xdnat_key6 *key,
+							       const volatile __u64 *seeds)
 {
 	return xdnat_mix((seeds[0] + key->src[1]) * (seeds[1] + key->src[0]) +
 			 (seeds[2] + key->src[3]) * (seeds[3] + key->src[2]) +
@@ -211,29 +213,29 @@ static inline __u64 xdnat_hash6(const struct xdnat_key6 *key, const volatile __u
 
 /* Where a key of that hash is at home, among so many buckets. The upper half of the
  * result is the bucket, the upper bits of the lower one say with which slot to begin. */
-static inline __u64 xdnat_home(__u64 hash, __u32 buckets)
+static inline __attribute__((always_inline)) __u64 xdnat_home(__u64 hash, __u32 buckets)
 {
 	return (hash >> 32) * buckets;
 }
 
-static inline __u32 xdnat_home_bucket(__u64 home)
+static inline __attribute__((always_inline)) __u32 xdnat_home_bucket(__u64 home)
 {
 	return home >> 32;
 }
 
-static inline __u32 xdnat_home_slot(__u64 home)
+static inline __attribute__((always_inline)) __u32 xdnat_home_slot(__u64 home)
 {
 	return (__u32)home >> 29;
 }
 
 /* Buckets for so many flows: two halves each, at home 72 of 100 slots taken then; one
  * bucket of overflow for 20 homes. */
-static inline __u32 xdnat_home_buckets(__u32 flows)
+static inline __attribute__((always_inline)) __u32 xdnat_home_buckets(__u32 flows)
 {
 	return (__u64)flows * 200 / (72 * XDNAT_SLOTS) + 1;
 }
 
-static inline __u32 xdnat_overflow_buckets(__u32 homes)
+static inline __attribute__((always_inline)) __u32 xdnat_overflow_buckets(__u32 homes)
 {
 	return homes / 20 + 2;
 }
