@@ -402,10 +402,10 @@ static __always_inline void bucket_scan(bool is_v6, void *slots, struct insertio
 		}
 		if (slot_has(is_v6, slot, in))
 			seen->same_state = xdnat_state(word);
-		if (!word_is_embryo(word))
+		if (!word_is_embryo(word) && word_is_visible(word))
 			continue;
-		seen->embryos++;
-		if (xdnat_is_hop_written(word) ||
+		seen->embryos++; /* what is hidden will be one, mostly */
+		if (!word_is_visible(word) || xdnat_is_hop_written(word) ||
 		    (seen->oldest != SLOT_NONE &&
 		     (__s32)(xdnat_until(word) - seen->oldest_until) >= 0))
 			continue;
