@@ -6,6 +6,8 @@
 #ifndef STRESS_BUILD_BPF_H
 #define STRESS_BUILD_BPF_H
 
+#include "state.bpf.h"
+
 #define L3_BYTES (STRESS_FRAME_BYTES - sizeof(struct ethhdr))
 #define TTL	 64
 

@@ -6,7 +6,7 @@
 #ifndef STRESS_CHOOSE_BPF_H
 #define STRESS_CHOOSE_BPF_H
 
-#define CLAIM_UNCLEAR 0xffffffffULL
+#include "state.bpf.h"
 
 /* xorshift64 (G. Marsaglia, "Xorshift RNGs") */
 static __always_inline __u32 random_next(struct stress_lane *lane)
@@ -18,18 +18,6 @@ static __always_inline __u32 random_next(struct stress_lane *lane)
 	random ^= random << 17;
 	lane->random = random;
 	return random >> 32;
-}
-
-static __always_inline struct stress_flow *flow_at(__u32 flow)
-{
-	return &stress_flows[flow & (STRESS_FLOWS - 1)];
-}
-
-static __always_inline __u64 *claim_at(__u32 group, __be16 port)
-{
-	__u32 slot = (bpf_ntohs(port) - STRESS_FIRST_PORT) & (STRESS_PORTS - 1);
-
-	return &stress_claims[(group & (STRESS_GROUPS - 1)) * STRESS_PORTS + slot];
 }
 
 static __always_inline __u32 sequence_next(void)

@@ -7,6 +7,9 @@
 #ifndef STRESS_JUDGE_BPF_H
 #define STRESS_JUDGE_BPF_H
 
+#include "build.bpf.h"
+#include "choose.bpf.h"
+
 static __always_inline void find(struct stress_lane *lane, __u32 number, __u32 wrong,
 				 const struct stress_tuple *got, const void *macs)
 {

@@ -6,20 +6,6 @@
  */
 #include "../../bpf/xdnat.bpf.c"
 
-#include "stress_abi.h"
-
-/* Written by the stress test while no lane runs. */
-struct stress_flow stress_flows[STRESS_FLOWS];
-struct stress_lane stress_lanes[STRESS_LANES];
-struct stress_plan stress_plan;
-/* Whose a group's port is: upper half flow + 1, or CLAIM_UNCLEAR; lower half since when. */
-__u64 stress_claims[STRESS_GROUPS * STRESS_PORTS];
-__u32 stress_sequence; /* numbers the events of both lanes */
-__u32 stress_found;
-struct stress_finding stress_findings[STRESS_FINDINGS];
-
-#include "build.bpf.h"
-#include "choose.bpf.h"
 #include "judge.bpf.h"
 
 static __always_inline __u32 lane_of(const struct xdp_md *ctx)
