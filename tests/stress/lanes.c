@@ -2,11 +2,15 @@
 #include "lanes.h"
 
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
-#define BATCH 4096 /* packets of a test run */
+#define BATCH		4096  /* packets of a test run */
+#define STALL_PERIOD_NS 50000 /* a stall takes a tenth of that */
 
 static int processors[STRESS_LANES];
 
@@ -38,11 +42,32 @@ int lanes_settle(void)
 	return found == STRESS_LANES ? 0 : -ENODEV;
 }
 
+/* Interrupts this thread, every so often. NULL: not here; it is hard enough without. */
+static struct bpf_link *stall(const struct world *world)
+{
+	struct perf_event_attr attributes = {
+		.type = PERF_TYPE_SOFTWARE,
+		.size = sizeof(attributes),
+		.config = PERF_COUNT_SW_CPU_CLOCK,
+		.sample_period = STALL_PERIOD_NS,
+	};
+	int event = syscall(SYS_perf_event_open, &attributes, 0, -1, -1, PERF_FLAG_FD_CLOEXEC);
+	struct bpf_link *link;
+
+	if (event < 0)
+		return NULL;
+	link = bpf_program__attach_perf_event(world->skeleton->progs.stress_stall, event);
+	if (!link)
+		close(event);
+	return link;
+}
+
 static void *run(void *argument)
 {
 	struct runner *runner = argument;
 	const struct lanes_limit *limit = runner->limit;
 	double end = seconds_now() + limit->seconds;
+	struct bpf_link *stalls = stall(runner->world);
 	uint64_t sent = 0;
 	cpu_set_t own;
 
@@ -55,6 +80,7 @@ static void *run(void *argument)
 		runner->err = world_send(runner->world, runner->lane, BATCH);
 		sent += BATCH;
 	}
+	bpf_link__destroy(stalls); /* closes the event */
 	return NULL;
 }
 

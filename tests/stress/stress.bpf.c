@@ -51,3 +51,14 @@ int stress_packet(struct xdp_md *ctx)
 	stress_judge(ctx, verdict);
 	return verdict;
 }
+
+/* Holds up whatever runs on the processor, wherever it is: windows of a few instructions
+ * become wide enough for the other processor to do something in them. */
+SEC("perf_event")
+int stress_stall(void *ctx)
+{
+	(void)ctx;
+	for (__u32 i = bpf_get_prandom_u32() % STRESS_STALL_MAX; i > 0; i--)
+		bpf_ktime_get_ns();
+	return 0;
+}

@@ -19,6 +19,8 @@
 #define STRESS_GROUPS	  256 /* a power of two */
 #define STRESS_NO_GROUP	  0xffffffff
 
+#define STRESS_STALL_MAX 256 /* clock readings, of some ten nanoseconds each */
+
 /* Neighbours' addresses are 02, a number, and four times one of these two. */
 #define STRESS_MAC_ONE	 0xaa
 #define STRESS_MAC_OTHER 0xbb

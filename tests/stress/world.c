@@ -196,7 +196,7 @@ void world_unload(struct world *world)
 	stress_bpf__destroy(world->skeleton);
 }
 
-int world_send(const struct world *world, uint32_t lane, uint32_t packets)
+static int send_frames(const struct world *world, uint32_t lane, uint32_t packets)
 {
 	struct xdp_md ctx = {.data_end = STRESS_FRAME_BYTES, .ingress_ifindex = world->ifindex};
 	uint8_t frame[STRESS_FRAME_BYTES] = {};
@@ -205,6 +205,18 @@ int world_send(const struct world *world, uint32_t lane, uint32_t packets)
 
 	memcpy(frame + sizeof(frame) - sizeof(lane), &lane, sizeof(lane));
 	return bpf_prog_test_run_opts(bpf_program__fd(world->skeleton->progs.stress_packet), &opts);
+}
+
+int world_send(const struct world *world, uint32_t lane, uint32_t packets)
+{
+	const struct stress_lane *lanes = world->skeleton->bss->stress_lanes;
+	uint64_t end = lanes[lane].packets + packets;
+	int err;
+
+	do {
+		err = send_frames(world, lane, end - lanes[lane].packets);
+	} while (err == -EINTR && lanes[lane].packets < end);
+	return err == -EINTR ? 0 : err;
 }
 
 int world_end(const struct world *world, bool is_v6, const struct xdnat_key6 *key, uint32_t force)
