@@ -4,6 +4,7 @@
 # make check      unit tests, headers   · make check-prog, check-netns (root)
 # make check-gate what may not grow unseen, against tests/gate/budget.json (root)
 # make check-model the flow table's protocol, exhaustively, by spin
+# make check-stress the flow table under fire; STRESS_SECONDS=60 STRESS_SEED=1 (root)
 # make bench      program time, live frames, bulk TCP beside floors and nft (root)
 # V=1 shows commands, CLANG=clang-19 chooses the BPF compiler, WERROR=0 for packagers.
 
@@ -119,6 +120,19 @@ $(B)/tests/beside: tests/bench/beside.c $(LIVE:%=tests/bench/%.c) $(wildcard tes
 bench: $(B)/tests/bench $(B)/xdnat
 	$(Q)$< $(BENCH_ARGS)
 
+# The flow table under fire from two processors, and a checker.
+STRESS := audit check lanes phase_aimed phase_random phases rules stress table watch world
+STRESS_SECONDS ?= 6
+$(B)/stress.bpf.o: tests/stress/stress.bpf.c Makefile | $(B)/user
+	$(call say,CLANG,$<)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+$(B)/tests/stress: $(STRESS:%=tests/stress/%.c) $(wildcard tests/stress/*.h) $(B)/stress.skel.h \
+		| $(B)/tests
+	$(call say,CC,$@)
+	$(Q)$(CC) $(USER_CFLAGS) -o $@ $(filter %.c,$^) $(USER_LIBS) -lpthread
+check-stress: $(B)/tests/stress
+	$(Q)$< $(STRESS_SECONDS) $(STRESS_SEED)
+
 format:
 	$(Q)clang-format -i bpf/*.[ch] user/*.[ch] include/*.h tests/*/*.[ch]
 
@@ -144,5 +158,5 @@ ifneq ($(filter clean,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 .PHONY: all bench check check-unit check-headers check-prog check-netns check-gate check-model \
-	gate-renew format deps install clean
+	check-stress gate-renew format deps install clean
 .DELETE_ON_ERROR:

@@ -10,6 +10,8 @@
 #include "port.bpf.h"
 #include "rule.bpf.h"
 
+#define MAKING_TRIES 16 /* while another processor makes what we want, or its neighbour */
+
 /* A packet that something is decided about and, perhaps, a flow in the making, in the
  * scratch memory. */
 struct making {
@@ -186,13 +188,12 @@ __noinline enum xdnat_reason flow_make_partner(__u32 direction, __u32 state)
 		return XDNAT_DROP_BUSY;
 	making->partner_place = PLACE_NONE;
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < CLAIM_TRIES; i++) {
+	for (int i = 0; i < MAKING_TRIES; i++) {
 		reason = half_insert(making, true, direction, state);
 		if (!reason)
 			making->partner_place = making->in.place;
-		if (reason != XDNAT_DROP_TUPLE_TAKEN)
-			return reason;
-		reason = claim_judge(making);
+		if (reason == XDNAT_DROP_TUPLE_TAKEN)
+			reason = claim_judge(making);
 		if (reason != XDNAT_DROP_BUSY)
 			return reason;
 	}
