@@ -78,9 +78,11 @@ static __noinline void making_settle(const struct making *making)
 	__sync_fetch_and_add(&rule->ended_bytes[direction], making->in.replaced_bytes);
 }
 
-static __noinline int half_insert4(struct making *making, const struct tuple *tuple,
-				   const struct tuple *leaving)
+static __always_inline int half_insert4(struct making *making)
 {
+	const struct tuple *tuple = making->is_partner ? &making->reply : &making->original;
+	const struct tuple *leaving =
+		making->is_partner ? &making->reply_leaving : &making->leaving;
 	struct xdnat_half4 *half4 = &making->in.half4;
 
 	__builtin_memset(half4, 0, sizeof(*half4));
@@ -91,9 +93,11 @@ static __noinline int half_insert4(struct making *making, const struct tuple *tu
 	return table_insert4(false);
 }
 
-static __noinline int half_insert6(struct making *making, const struct tuple *tuple,
-				   const struct tuple *leaving)
+static __always_inline int half_insert6(struct making *making)
 {
+	const struct tuple *tuple = making->is_partner ? &making->reply : &making->original;
+	const struct tuple *leaving =
+		making->is_partner ? &making->reply_leaving : &making->leaving;
 	struct xdnat_half6 *half6 = &making->in.half6;
 
 	__builtin_memset(half6, 0, sizeof(*half6));
@@ -104,19 +108,20 @@ static __noinline int half_insert6(struct making *making, const struct tuple *tu
 	return table_insert6(false);
 }
 
-/* Puts one half into the table, hidden, as making->in.place. */
-static __always_inline enum xdnat_reason half_insert(struct making *making, bool is_partner,
-						     __u32 direction, __u32 state)
+/* Puts one half into the table, hidden, as making->in.place. A global function, verified
+ * once and not anew for every way to it. It finds struct making by itself: Linux 6.1 does
+ * not take an argument of a global function for a map's key or value. */
+__noinline enum xdnat_reason half_insert(__u32 is_partner, __u32 direction, __u32 state)
 {
-	const struct tuple *tuple = is_partner ? &making->reply : &making->original;
-	const struct tuple *leaving = is_partner ? &making->reply_leaving : &making->leaving;
+	struct making *making = scratch_get();
 	int err;
 
+	if (!making)
+		return XDNAT_DROP_BUSY;
 	making->is_partner = is_partner;
 	making->direction = direction;
 	making->state = state;
-	err = tuple->is_v6 ? half_insert6(making, tuple, leaving)
-			   : half_insert4(making, tuple, leaving);
+	err = making->original.is_v6 ? half_insert6(making) : half_insert4(making);
 	if (!err && making->in.replaced_rule)
 		making_settle(making);
 	if (err == -EEXIST)
@@ -156,12 +161,14 @@ static __always_inline bool claim_ends_rest(const struct making *making, struct 
 }
 
 /* Our reply's place is taken. XDNAT_FORWARDED: by this flow itself; XDNAT_DROP_BUSY: not
- * any more, it may be tried again; else by another one, whose original is in owner. */
-static __noinline enum xdnat_reason claim_judge(struct making *making)
+ * any more, it may be tried again; else by another one, whose original is in owner.
+ * Global as half_insert() is. */
+__noinline enum xdnat_reason claim_judge(void)
 {
+	struct making *making = scratch_get();
 	struct stored taken;
 
-	if (!flow_find(&making->reply, &taken) ||
+	if (!making || !flow_find(&making->reply, &taken) ||
 	    !flow_leaving(&taken, &making->reply, &making->partner.back)) /* the stack is short */
 		return XDNAT_DROP_BUSY;
 	tuple_reverse(&making->partner.back, &making->owner);
@@ -173,12 +180,9 @@ static __noinline enum xdnat_reason claim_judge(struct making *making)
 	return XDNAT_FORWARDED;
 }
 
-/*
- * Claims the place of the other direction's half (the reply's says who has the tuple):
- * hidden in partner_place, or PLACE_NONE if the flow has it already. A global function,
- * verified once and not anew for every way to it. It finds struct making by itself:
- * Linux 6.1 does not take an argument of a global function for a map's key or value.
- */
+/* Claims the place of the other direction's half (the reply's says who has the tuple):
+ * hidden in partner_place, or PLACE_NONE if the flow has it already. Global as
+ * half_insert() is. */
 __noinline enum xdnat_reason flow_make_partner(__u32 direction, __u32 state)
 {
 	struct making *making = scratch_get();
@@ -189,11 +193,11 @@ __noinline enum xdnat_reason flow_make_partner(__u32 direction, __u32 state)
 	making->partner_place = PLACE_NONE;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < MAKING_TRIES; i++) {
-		reason = half_insert(making, true, direction, state);
+		reason = half_insert(true, direction, state);
 		if (!reason)
 			making->partner_place = making->in.place;
 		if (reason == XDNAT_DROP_TUPLE_TAKEN)
-			reason = claim_judge(making);
+			reason = claim_judge();
 		if (reason != XDNAT_DROP_BUSY)
 			return reason;
 	}
@@ -293,7 +297,7 @@ static __always_inline bool making_is_hairpin(const struct making *making,
 /*
  * Makes both halves or neither: they are hidden until both have a place, then the reply
  * half is seen first. XDNAT_DROP_BUSY: perhaps another processor makes the same flow.
- * Global as flow_make_partner() is.
+ * Global as half_insert() is.
  */
 __noinline enum xdnat_reason flow_make(void)
 {
@@ -306,7 +310,7 @@ __noinline enum xdnat_reason flow_make(void)
 	reason = flow_claim(making);
 	if (reason)
 		return reason;
-	reason = half_insert(making, false, XDNAT_ORIGINAL, 0);
+	reason = half_insert(false, XDNAT_ORIGINAL, 0);
 	if (reason) {
 		making_give_back(making);
 		return reason == XDNAT_DROP_TUPLE_TAKEN ? XDNAT_DROP_BUSY : reason;
