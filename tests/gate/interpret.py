@@ -7,10 +7,12 @@ Addresses are made up: the upper half says which piece of memory, the lower half
 where in it, so that a read outside of every piece is seen."""
 import operator
 
-from loaded import CALL, EXIT, HASH, LD_IMM64, PERCPU_ARRAY, Unmodelled
+from loaded import ARRAY, CALL, EXIT, HASH, LD_IMM64, PERCPU_ARRAY, Unmodelled
 
 MASK32, MASK64 = (1 << 32) - 1, (1 << 64) - 1
 STACK_BYTES = 512
+ADD64_IMM = 0x07
+DISTANCE_WITHIN = 4  # instructions
 REDIRECTED = 4
 CLASS_LD, CLASS_LDX, CLASS_ST, CLASS_STX, CLASS_ALU, CLASS_JMP, CLASS_JMP32, CLASS_ALU64 = range(8)
 JA = 0x05
@@ -61,6 +63,33 @@ class Device(Memory):
 
     def load(self, offset, width):
         return self.ifindex if width == 4 else super().load(offset, width)
+
+
+class ArrayObject(Memory):
+    """The kernel's struct of an array, whose elements are in it, from distance on (the
+    verifier has inlined the lookup). They are copied when they are first asked for."""
+
+    def __init__(self, content_map, distance):
+        super().__init__(content_map.name, b"", False)
+        self.map, self.distance, self.elements = content_map, distance, {}
+        self.stride = (content_map.value_size + 7) // 8 * 8
+
+    def element(self, offset):
+        index, at = divmod(offset - self.distance, self.stride)
+        if index < 0:
+            raise Unmodelled("the struct of %s at %d" % (self.name, offset))
+        key = index.to_bytes(4, "little")
+        if key not in self.elements:
+            self.elements[key] = Memory(self.name, self.map.lookup(key))
+        return self.elements[key], at
+
+    def load(self, offset, width):
+        element, at = self.element(offset)
+        return element.load(at, width)
+
+    def store(self, offset, width, value):
+        element, at = self.element(offset)
+        element.store(at, width, value)
 
 
 class MapObject(Memory):
@@ -124,9 +153,12 @@ class Machine:
         return self._function(0, [self.context(frame, ifindex)] + [None] * 4)
 
     def values(self):
-        """(map, key, value) of every element of a hash that was found."""
-        return [(found, key, bytes(element.content[distance:]))
-                for (found, key), (_, element, distance) in self.elements.items()]
+        """(map, key, value) of every element of a hash or an array that was found."""
+        found = [(found, key, bytes(element.content[distance:]))
+                 for (found, key), (_, element, distance) in self.elements.items()]
+        return found + [(piece.map, key, bytes(element.content)) for piece in self.pieces
+                        if isinstance(piece, ArrayObject)
+                        for key, element in piece.elements.items()]
 
     def counters(self):
         """The elements of per-CPU arrays that were written or read."""
@@ -177,16 +209,28 @@ class Machine:
         if it.src not in (IMM_MAP, IMM_MAP_VALUE):
             raise Unmodelled("instruction %d: %s" % (place, it))
         if (it.src, it.imm) not in self.objects:
-            self.objects[it.src, it.imm] = self.place(self._map_piece(it))
+            self.objects[it.src, it.imm] = self.place(self._map_piece(place, it))
         return self.objects[it.src, it.imm] + (value >> 32 if it.src == IMM_MAP_VALUE else 0)
 
-    def _map_piece(self, it):
+    def _map_piece(self, place, it):
         content_map = self.program.map(it.imm)
+        if it.src == IMM_MAP and content_map.kind == ARRAY:
+            return ArrayObject(content_map, self._distance(place + 2, it.dst))
         if it.src == IMM_MAP:
             return MapObject(self, content_map)
         if content_map.entries != 1:
             raise Unmodelled("values of %s by address" % content_map.name)
         return Memory(content_map.name, content_map.lookup(bytes(4)))
+
+    def _distance(self, place, register):
+        """Of an inlined lookup in an array: "map += distance", the next that is done with
+        the register."""
+        for it in self.program.instructions[place:place + DISTANCE_WITHIN]:
+            if it.dst == register:
+                if it.code != ADD64_IMM:
+                    break
+                return it.imm
+        raise Unmodelled("an array's address at instruction %d" % place)
 
     def _move(self, it, kind):
         width = WIDTHS[it.code & 0x18]

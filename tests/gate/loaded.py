@@ -10,7 +10,7 @@ import struct
 import bpf
 
 MAP_GET_FD_BY_ID, GET_INFO = 14, 15
-HASH, PERCPU_ARRAY = 1, 6
+HASH, ARRAY, PERCPU_ARRAY = 1, 2, 6
 LD_IMM64, CALL, EXIT = 0x18, 0x85, 0x95
 JIFFIES64 = 118  # bpf_jiffies64()
 
