@@ -6,6 +6,7 @@
 #ifndef XDNAT_FRAME_BPF_H
 #define XDNAT_FRAME_BPF_H
 
+#include "foreign.bpf.h"
 #include "forward.bpf.h"
 
 /* mss_find(). A global function, verified once and not anew for every way to it. */
@@ -126,13 +127,13 @@ static __always_inline bool frame_fast(const struct xdp_md *ctx, enum xdnat_reas
 		half = flow_copy4(&pkt, ctx->ingress_ifindex, &to, &is_known);
 		if (half)
 			rewrite4(&pkt, &to);
-		else if (!is_known)
+		else if (!is_known && !is_foreign(pkt.ports))
 			rule = rule_find4(pkt.ip4->daddr, pkt.ports.dport, pkt.proto);
 	} else if (pkt.ip6) {
 		half = flow_copy6(&pkt, ctx->ingress_ifindex, &to, &is_known);
 		if (half)
 			rewrite6(&pkt, &to);
-		else if (!is_known)
+		else if (!is_known && !is_foreign(pkt.ports))
 			rule = rule_find6(&pkt.ip6->daddr, pkt.ports.dport, pkt.proto);
 	}
 	if (!half) {
