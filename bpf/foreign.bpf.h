@@ -31,7 +31,14 @@ static __always_inline bool is_foreign(union xdnat_ports ports)
 
 	bits = bpf_map_lookup_elem(&xdnat_ports, &zero);
 	return bits && !((port_bit(bits->as_destination, ports.dport) |
-			  port_bit(bits->as_source, ports.sport)) & 1);
+			  port_bit(bits->as_source, ports.sport)) &
+			 1);
+}
+
+/* The same for XDP's fast path, whose stack has no room for a key more. */
+static __noinline bool is_foreign_by(__u32 both)
+{
+	return is_foreign((union xdnat_ports){.both = both});
 }
 
 #endif
