@@ -39,9 +39,10 @@ COMMON := addr attach attach_own attach_shared attach_tc capacity clock confirm 
 	flow_end host_port instance instance_daemon interface leak_guard line listener listener_claim \
 	listener_expand listener_range log memory mode netlink_event netlink_link netlink_neighbour \
 	netlink_request netlink_route netlink_tc nexthop offload out pins preflight port_list program \
-	progress reason rule_overlap rules_file selftest selftest_flow snat snat_port snat_record source spec \
-	spec_key spec_listener spec_ports spec_rule store store_change store_flow store_listener \
-	store_network store_pin store_prefix store_rule store_snat store_table store_target_port sweep \
+	port_bits progress reason rule_overlap rules_file selftest selftest_flow snat snat_port \
+	snat_record source spec spec_key spec_listener spec_ports spec_rule store store_change \
+	store_flow store_listener store_network store_pin store_port_bits store_prefix store_rule \
+	store_snat store_table store_target_port sweep \
 	target_port target_side upgrade
 XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_options cmd_load_report cmd_unload \
 	cmd_confirm cmd_status cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter \

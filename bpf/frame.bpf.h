@@ -116,28 +116,28 @@ static __always_inline bool frame_fast(const struct xdp_md *ctx, enum xdnat_reas
 	struct xdnat_half *half = NULL;
 	struct translation to;
 	struct packet pkt = {};
-	bool is_known = true;
+	enum whose whose = SLOW_PATHS;
 	__u32 rule = 0;
 
 	*reason = packet_parse(data, end, &pkt);
 	if (*reason)
 		return *reason < XDNAT_FIRST_HAND_ON;
 	if (pkt.ip4) {
-		half = flow_copy4(&pkt, ctx->ingress_ifindex, &to, &is_known);
+		half = flow_copy4(&pkt, ctx->ingress_ifindex, &to, &whose);
 		if (half)
 			rewrite4(&pkt, &to);
-		else if (!is_known)
+		else if (whose == NO_FLOWS)
 			rule = rule_find4(pkt.ip4->daddr, pkt.ports.dport, pkt.proto);
 	} else if (pkt.ip6) {
-		half = flow_copy6(&pkt, ctx->ingress_ifindex, &to, &is_known);
+		half = flow_copy6(&pkt, ctx->ingress_ifindex, &to, &whose);
 		if (half)
 			rewrite6(&pkt, &to);
-		else if (!is_known)
+		else if (whose == NO_FLOWS)
 			rule = rule_find6(&pkt.ip6->daddr, pkt.ports.dport, pkt.proto);
 	}
 	if (!half) {
 		*reason = XDNAT_PASS_NO_RULE;
-		return !is_known && !rule;
+		return whose != SLOW_PATHS && !rule;
 	}
 	half_count(half, 1, pkt.bytes);
 	*out_ifindex = to.out_ifindex;

@@ -10,7 +10,9 @@
 
 #include <linux/pkt_cls.h>
 
+#include "foreign.bpf.h"
 #include "forward.bpf.h"
+#include "glance.bpf.h"
 #include "icmp.bpf.h"
 #include "leak.bpf.h"
 
@@ -325,13 +327,6 @@ static __noinline enum xdnat_reason skb_send(struct __sk_buff *skb, const struct
 	return XDNAT_FORWARDED;
 }
 
-static __always_inline __u32 skb_l2_bytes(const struct __sk_buff *skb)
-{
-	const struct xdnat_interface *interface = interface_get(skb->ifindex);
-
-	return interface && interface->flags & XDNAT_NO_ETHERNET ? 0 : ETH_HLEN;
-}
-
 /* Room for a packet at this hook; NULL never happens. */
 static __always_inline struct making *skb_making(const struct __sk_buff *skb, __u32 hook)
 {
@@ -352,8 +347,15 @@ __noinline enum xdnat_reason skb_decide(struct __sk_buff *skb)
 	return making ? forward_decide(skb, making) : XDNAT_DROP_BUSY;
 }
 
-/* A packet that came in: what becomes of it, and of the skb (*verdict, tc's) if it
- * was forwarded. */
+static __always_inline bool skb_is_foreign(const struct __sk_buff *skb)
+{
+	union xdnat_ports ports;
+
+	return skb_glance(skb, &ports) && is_foreign(ports);
+}
+
+/* A packet that came in and may be ours: what becomes of it, and of the skb (*verdict, tc's)
+ * if it was forwarded. */
 static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verdict)
 {
 	struct making *making = skb_making(skb, XDNAT_HOOK_INGRESS);
@@ -363,7 +365,6 @@ static __noinline enum xdnat_reason skb_ingress(struct __sk_buff *skb, int *verd
 
 	if (!making)
 		return XDNAT_PASS_NOT_IP;
-	skb_begin(skb);
 	reason = skb_note(skb, making, l2_bytes);
 	if (!making->traits.has_ports)
 		return reason;
@@ -400,8 +401,6 @@ static __noinline enum xdnat_reason skb_egress(struct __sk_buff *skb)
 
 	if (!making)
 		return XDNAT_PASS_NOT_IP;
-	if (skb_end_translated(skb))
-		return XDNAT_PASS_TRANSLATED;
 	reason = skb_note(skb, making, l2_bytes);
 	if (reason == XDNAT_PASS_PROTOCOL)
 		return icmp_out(skb, making, l2_bytes);

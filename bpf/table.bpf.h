@@ -341,15 +341,17 @@ static __always_inline void *slot_if_has(bool is_v6, void *slot, const void *key
 	return differ ? NULL : slot;
 }
 
-/* The visible slot of a key at its home, for who rewrites at once: looks at *word once
- * more, by half_is_still(), when it has read what it needs. */
-static __always_inline void *table_probe(bool is_v6, const void *key, __u64 home, __u64 *word)
+/* The visible slot of a key among those of its home from one to another, in the order in
+ * which they are looked through; for who rewrites at once: looks at *word once more, by
+ * half_is_still(), when it has read what it needs. */
+static __always_inline void *table_probe(bool is_v6, const void *key, __u64 home, __u32 from,
+					 __u32 to, __u64 *word)
 {
 	void *slots = bucket_slots(is_v6, xdnat_home_bucket(home)), *slot;
 
 	if (!slots)
 		return NULL;
-	for (__u32 i = 0; i < XDNAT_SLOTS; i++) {
+	for (__u32 i = from; i < to; i++) {
 		slot = slot_of(is_v6, slots, xdnat_home_slot(home) + i);
 		*word = READ_ONCE(half_of(is_v6, slot)->word);
 		slot = slot_if_has(is_v6, slot + after_load(*word), key);

@@ -60,15 +60,27 @@ SEC("tc")
 int xdnat_ingress(struct __sk_buff *skb)
 {
 	int forwarded = TC_ACT_SHOT;
-	enum xdnat_reason reason = skb_ingress(skb, &forwarded);
+	enum xdnat_reason reason;
 
+	skb_begin(skb);
+	if (skb_is_foreign(skb))
+		return skb_verdict(skb, XDNAT_HOOK_INGRESS, XDNAT_PASS_NO_RULE, forwarded);
+	reason = skb_ingress(skb, &forwarded);
 	return skb_verdict(skb, XDNAT_HOOK_INGRESS, reason, forwarded);
 }
 
 SEC("tc")
 int xdnat_egress(struct __sk_buff *skb)
 {
-	return skb_verdict(skb, XDNAT_HOOK_EGRESS, skb_egress(skb), TC_ACT_UNSPEC);
+	enum xdnat_reason reason = XDNAT_PASS_TRANSLATED;
+
+	if (!skb_end_translated(skb)) {
+		if (skb_is_foreign(skb))
+			return skb_verdict(skb, XDNAT_HOOK_EGRESS, XDNAT_PASS_NO_RULE,
+					   TC_ACT_UNSPEC);
+		reason = skb_egress(skb);
+	}
+	return skb_verdict(skb, XDNAT_HOOK_EGRESS, reason, TC_ACT_UNSPEC);
 }
 
 /* Tools: end this flow, if it has expired or by force. */

@@ -117,6 +117,15 @@ struct xdnat_snat_port {
 };
 _Static_assert(sizeof(struct xdnat_snat_port) == 4, "xdnat_snat_port");
 
+/* The one element of xdnat_ports: a bit a port, by the port's number as it stands in the
+ * packet, read in the machine's byte order. Written by tools, in bpf/foreign.bpf.h's sense. */
+#define XDNAT_PORTS_A_WORD 64
+struct xdnat_port_bits {
+	__u64 as_destination[XDNAT_PORTS / XDNAT_PORTS_A_WORD]; /* listeners have it */
+	__u64 as_source[XDNAT_PORTS / XDNAT_PORTS_A_WORD];	/* rules send to it */
+};
+_Static_assert(sizeof(struct xdnat_port_bits) == 16384, "xdnat_port_bits");
+
 /*
  * Value of xdnat_rules, key rule id (__u32, never reused while loaded). Tools
  * write the target before the rule's listeners exist and never change it; the

@@ -3,8 +3,7 @@
  * xdnatd: the loop that owns the duties, each in a file of its own: interfaces stay
  * attached, listeners follow addresses, neighbours stay resolved, masquerading follows
  * routes and the host's own ports, expired flows are freed. It decides when, never how.
- * Nothing that it does is needed for packets to flow now, and no duty's error ends it; it
- * waits for nobody.
+ * Packets flow without it for now; no duty's error ends it, and it waits for nobody.
  */
 #include <errno.h>
 #include <signal.h>
@@ -24,6 +23,7 @@
 #include "log.h"
 #include "netlink.h"
 #include "nexthop.h"
+#include "port_bits.h"
 #include "snat.h"
 #include "store.h"
 #include "sweep.h"
@@ -33,8 +33,7 @@
 #define DEBOUNCE_MS 50
 #define SECOND_MS   1000
 #define ROUND_SEC   5
-/* Neighbours out of turn: a few times a second, and no more than a tenth of the
- * time, since a round of many flows takes long and holds the lock. */
+/* Neighbours out of turn: at most a tenth of the time, as a round may be long and locks. */
 #define NEIGHBOURS_PAUSE_MS 250
 #define NEIGHBOURS_SHARE    9
 #define PROBLEM_BYTES	    256
@@ -63,6 +62,7 @@ struct daemon {
 	uint64_t neighbours_next_ms;
 	uint32_t generation;  /* of the rules that neighbours were last kept for */
 	uint64_t missed_pkts; /* to_tc_neighbour, when last looked at */
+	struct port_bits_watch ports;
 	unsigned int seconds;
 	struct duty duties[DUTY_MAX];
 	uv_loop_t loop;
@@ -142,12 +142,13 @@ static int keep_masquerade(struct daemon *daemon)
 	return err;
 }
 
-/* 1: there is more; the next second goes on. */
+/* 1: there is more; the next second goes on. Ports of no flow any more are foreign. */
 static int sweep(struct daemon *daemon)
 {
 	uint64_t freed;
+	int err = sweep_flows(daemon->store, &freed);
 
-	return sweep_flows(daemon->store, &freed);
+	return err ? err : port_bits_follow(&daemon->instance, daemon->store, &daemon->ports);
 }
 
 /* Once for every change, so that a lasting error does not fill the log. */
@@ -256,8 +257,7 @@ static bool rules_have_changed(const struct daemon *daemon)
 	return !store_config(daemon->store, &config) && config.generation != daemon->generation;
 }
 
-/* Listeners are looked at in every round, too: nobody misses an announcement for
- * longer. */
+/* Listeners are looked at, too: nobody misses an announcement for longer. */
 static void start_round(struct daemon *daemon)
 {
 	for (int i = 0; i < DUTY_MAX; i++)

@@ -11,6 +11,7 @@
 #include "ephemeral.h"
 #include "fail.h"
 #include "leak_guard.h"
+#include "port_bits.h"
 #include "target_port.h"
 
 /* The maps hold both sets. */
@@ -153,6 +154,8 @@ int listener_prepare(struct store *store, const struct store_rule *rules, size_t
 	*is_swap = !err && (*is_swap || !is_same(&wanted, &present));
 	if (!err)
 		err = target_port_add(store, rules, count);
+	if (!err)
+		err = port_bits_add(store, rules, count);
 	if (!err && *is_swap)
 		err = store_listeners_prepare(store, wanted.listeners, wanted.listener_count);
 	if (!err && *is_swap)

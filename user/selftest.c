@@ -19,6 +19,9 @@
 #define FAR_JIFFIES 0x3fffffff /* no tick ends meanwhile: no route is asked for */
 #define FRAME_BYTES 256
 
+#define CONVERSATIONS (sizeof(conversations) / sizeof(conversations[0]))
+#define SINGLES	      (sizeof(singles) / sizeof(singles[0]))
+
 /* Where a packet is seen, and by which program. */
 static const struct hook {
 	const char *words;
@@ -47,6 +50,26 @@ static int put(const struct selftest *test, const char *name, const void *key, c
 	return bpf_map_update_elem(map_fd(test, name), key, value, BPF_ANY);
 }
 
+static void set_port_bit(__u64 *words, uint16_t port_host)
+{
+	__be16 port = htons(port_host);
+
+	words[port / XDNAT_PORTS_A_WORD] |= 1ULL << port % XDNAT_PORTS_A_WORD;
+}
+
+/* What has other ports is foreign. */
+static int put_port_bits(const struct selftest *test)
+{
+	struct xdnat_port_bits bits = {};
+	uint32_t zero = 0;
+
+	for (size_t i = 0; i < CONVERSATIONS; i++) {
+		set_port_bit(bits.as_destination, conversations[i].listener_port_host);
+		set_port_bit(bits.as_source, conversations[i].target_port_host);
+	}
+	return put(test, "xdnat_ports", &zero, &bits);
+}
+
 /* A listener and rule for the rows that have no flow, the interface for all. */
 static int fill_maps(const struct selftest *test)
 {
@@ -70,6 +93,8 @@ static int fill_maps(const struct selftest *test)
 	for (int i = 0; i < XDNAT_LIFE_MAX; i++)
 		config.life_jiffies[i] = FAR_JIFFIES;
 	err = put(test, "xdnat_config", &zero, &config);
+	if (!err)
+		err = put_port_bits(test);
 	if (!err)
 		err = put(test, "xdnat_interfaces", &in_ifindex, &interface);
 	if (!err)
@@ -186,9 +211,6 @@ static int send_single(const struct selftest *test, const struct single *row)
 		err = fail(-EIO, "%s: not counted under its reason", row->name);
 	return err;
 }
-
-#define CONVERSATIONS (sizeof(conversations) / sizeof(conversations[0]))
-#define SINGLES	      (sizeof(singles) / sizeof(singles[0]))
 
 /* Packets that come in. Conversations stay for who comes after them. */
 static int run_way_in(const struct selftest *test)

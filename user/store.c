@@ -22,6 +22,7 @@ static const struct store_pin map_table[STORE_MAPS] = {
 			    BPF_MAP_TYPE_LPM_TRIE},
 	[STORE_TARGET_PORTS] = {"xdnat_target_ports", sizeof(struct xdnat_target_port), 4,
 				BPF_MAP_TYPE_LPM_TRIE},
+	[STORE_PORTS] = {"xdnat_ports", 4, sizeof(struct xdnat_port_bits), BPF_MAP_TYPE_ARRAY},
 	[STORE_SNAT] = {"xdnat_snat", 4, sizeof(struct xdnat_snat)},
 	[STORE_SNAT_PORTS] = {"xdnat_snat_ports", 4, sizeof(struct xdnat_snat_port),
 			      BPF_MAP_TYPE_ARRAY},

@@ -107,6 +107,10 @@ int store_target_ports_add(struct store *store, const struct xdnat_target_port *
 int store_target_ports_remove(struct store *store, const struct xdnat_target_port *ports,
 			      size_t count);
 
+/* By what the datapath tells foreign packets; no part of a change either. */
+int store_port_bits(const struct store *store, struct xdnat_port_bits *bits);
+int store_port_bits_write(struct store *store, const struct xdnat_port_bits *bits);
+
 /* Loaded interfaces, by rising ifindex. */
 struct store_interface {
 	uint32_t ifindex;

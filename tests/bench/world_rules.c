@@ -80,6 +80,22 @@ static int fill_any(struct bench_bpf *skeleton, uint32_t id)
 	return err;
 }
 
+/* Those of both sets' rules, but for "*": with it, nothing would be foreign. */
+static int fill_port_bits(struct bench_bpf *skeleton)
+{
+	static struct xdnat_port_bits bits;
+	__be16 port = htons(FLOWS_TARGET_PORT);
+	uint32_t zero = 0;
+
+	bits.as_source[port / XDNAT_PORTS_A_WORD] |= 1ULL << port % XDNAT_PORTS_A_WORD;
+	for (int i = 0; i <= WORLD_EXACT_RULES; i++) {
+		port = htons(FLOWS_PORT + i);
+		bits.as_destination[port / XDNAT_PORTS_A_WORD] |= 1ULL << port % XDNAT_PORTS_A_WORD;
+	}
+	return bpf_map__update_elem(skeleton->maps.xdnat_ports, &zero, sizeof(zero), &bits,
+				    sizeof(bits), BPF_ANY);
+}
+
 /* Masquerading may give out all ports: clients keep theirs. */
 static int fill_snat_ports(struct bench_bpf *skeleton)
 {
@@ -151,6 +167,8 @@ int world_fill_rules(struct bench_bpf *skeleton)
 
 	for (int i = 0; !err && i < 8; i++)
 		err = fill_rule(skeleton, kinds[i / 2], i % 2);
+	if (!err)
+		err = fill_port_bits(skeleton);
 	if (!err)
 		err = fill_snat_ports(skeleton);
 	for (int is_v6 = 0; !err && is_v6 < 2; is_v6++) {

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Packets that are nobody's, told by their ports alone: two bits a port in xdnat_ports.
+ *
+ * What a client sends goes to a listener's port. What a target sends comes from a port
+ * that a rule sends to, this host's own services' too: a source port that a flow was
+ * given (making.bpf.h) or that rests is the destination of its answers, never their
+ * source, so masquerading needs no bits. The leak guard asks who sends from a target's
+ * port. A packet with neither bit is no rule's, no flow's and no leak.
+ *
+ * Only asked of TCP and UDP packets whose ports are known: not of ICMP, whose quoted
+ * packets may be ours, and not of later fragments. Tools set the bits before a rule is
+ * visible and clear them when none of its flows is left; here they are only read, by
+ * plain loads.
+ */
+#ifndef XDNAT_FOREIGN_BPF_H
+#define XDNAT_FOREIGN_BPF_H
+
+#include "maps.bpf.h"
+#include "packet.bpf.h"
+
+static __always_inline __u64 port_bit(const __u64 *bits, __be16 port)
+{
+	return bits[port / XDNAT_PORTS_A_WORD] >> port % XDNAT_PORTS_A_WORD;
+}
+
+static __always_inline bool is_foreign(union xdnat_ports ports)
+{
+	const struct xdnat_port_bits *bits;
+	__u32 zero = 0;
+
+	bits = bpf_map_lookup_elem(&xdnat_ports, &zero);
+	return bits && !((port_bit(bits->as_destination, ports.dport) |
+			  port_bit(bits->as_source, ports.sport)) &
+			 1);
+}
+
+/* The same for XDP's fast path, whose stack has no room for a key more. */
+static __noinline bool is_foreign_by(__u32 both)
+{
+	return is_foreign((union xdnat_ports){.both = both});
+}
+
+#endif
