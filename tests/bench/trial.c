@@ -155,6 +155,25 @@ static int prepare_clear(void *context, uint32_t which)
 	return which == TRIAL_EMPTY ? 0 : world_clear(&trial->world, trial->row->is_v6);
 }
 
+/* -EINVAL unless the buckets of the established flows have so many embryos each. */
+static int check_quota(const struct trial *trial, int wanted)
+{
+	const struct flows *flows = &trial->timed[SIDE_OURS].flows;
+
+	for (uint32_t i = 0; i < XDNAT_DIRECTIONS * flows->count; i++) {
+		uint32_t bucket = world_home(&trial->world, flows, i / XDNAT_DIRECTIONS,
+					     i % XDNAT_DIRECTIONS);
+		int embryos = world_embryos(&trial->world, flows->is_v6, bucket);
+
+		if (embryos == wanted)
+			continue;
+		fprintf(stderr, "%s: %d embryos instead of %d in bucket %u\n", trial->row->name,
+			embryos, wanted, bucket);
+		return embryos < 0 ? embryos : -EINVAL;
+	}
+	return 0;
+}
+
 /* Before each run amid new flows: all the room that they may have is theirs, but that of
  * the side that is quiet. */
 static int prepare_churn(void *context, uint32_t which)
@@ -173,7 +192,8 @@ static int prepare_churn(void *context, uint32_t which)
 		return err;
 	shot = trial_shot(trial, flood, trial_datapath(trial, trial->row->is_v6));
 	measure_load(&trial->world, &flood->packets);
-	return measure_send(&trial->world, &shot, flood->packets.count);
+	err = measure_send(&trial->world, &shot, flood->packets.count);
+	return err ? err : check_quota(trial, which == TRIAL_OURS ? XDNAT_SLOTS / 2 : 0);
 }
 
 static void fill_timed(struct trial *trial, int side, uint32_t count)

@@ -88,6 +88,26 @@ uint32_t world_home(const struct world *world, const struct flows *flows, uint32
 	return xdnat_home_bucket(xdnat_home(hash, rodata->home_buckets));
 }
 
+int world_embryos(const struct world *world, bool is_v6, uint32_t bucket)
+{
+	struct table table = table_of(world->skeleton, is_v6);
+	union {
+		struct xdnat_bucket4 four;
+		struct xdnat_bucket6 six;
+	} slots;
+	size_t bytes = is_v6 ? sizeof(slots.six) : sizeof(slots.four);
+	int embryos = 0,
+	    err = bpf_map__lookup_elem(table.slots, &bucket, sizeof(bucket), &slots, bytes, 0);
+
+	for (int i = 0; !err && i < XDNAT_SLOTS; i++) {
+		uint32_t state = xdnat_state(is_v6 ? slots.six.slot[i].half.word
+						   : slots.four.slot[i].half.word);
+
+		embryos += (state & XDNAT_TAKEN) && !(state & XDNAT_ANSWERED);
+	}
+	return err ? err : embryos;
+}
+
 int world_clear(const struct world *world, bool is_v6)
 {
 	const struct bench_bpf *skeleton = world->skeleton;
