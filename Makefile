@@ -105,7 +105,8 @@ gate-renew: all
 
 # Program time, live frames, bulk TCP beside floors and nft; BENCH_ARGS=--quick for fewer rounds.
 LIVE := flows frame lane live network rounds router
-BENCH := bench bulk measure report rows_bulk rows_live rows_program world world_rules $(LIVE)
+BENCH := bench bulk measure program_case report rows_bulk rows_live rows_program stream trial \
+	trial_contest world world_rules world_table $(LIVE)
 $(B)/bench.bpf.o $(B)/live.bpf.o: $(B)/%.bpf.o: tests/bench/%.bpf.c Makefile | $(B)/user
 	$(call say,CLANG,$<)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<

@@ -62,7 +62,7 @@
 #define SLOT_EMBRYOS_MAX (XDNAT_SLOTS / 2) /* of a bucket */
 #define CLAIM_TRIES	 3		   /* a slot is snatched away, look again */
 #define SWAP_TRIES	 4		   /* of a word that others change at the same time */
-#define OVERFLOW_TRIES	 3		   /* buckets */
+#define OVERFLOW_TRIES	 8		   /* buckets; at rated capacity one of seven is full */
 #define LOCK_TRIES	 64		   /* some microseconds */
 #define RELEASE_TRIES	 16
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench_abi.h"
 #include "network.h"
 #include "rows.h"
 
@@ -23,8 +22,8 @@ struct mode {
 };
 
 static const struct mode modes[] = {
-	{"", "build/bench.json", 31, BENCH_ROWS, true},
-	{"--quick", "build/bench.json", 7, BENCH_ROWS, false},
+	{"", "build/bench.json", 31, 4 << 20, true},
+	{"--quick", "build/bench.json", 7, 65536, false},
 	{"--check", "build/bench-check.json", 1, 4096, false}, /* packets only */
 };
 

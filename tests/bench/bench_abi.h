@@ -8,7 +8,6 @@
 
 #include <linux/types.h>
 
-#define BENCH_ROWS	   65536 /* a power of two */
 #define BENCH_FRAME4_BYTES 64
 #define BENCH_FRAME6_BYTES 80 /* the longest headers are 74 */
 
@@ -16,8 +15,8 @@
 #define BENCH_CHUNK  2048
 #define BENCH_STAMPS 64 /* a power of two, more than chunks in a run */
 
-/* What tells one flow's frame from another's, as it stands in the frame. Rows lie
- * in the order in which they are visited; the flows in it are shuffled. */
+/* Value of bench_rows: what tells one flow's frame from another's, as it stands in the
+ * frame. Rows lie in the order in which they are visited; the flows in it are shuffled. */
 struct bench_row {
 	__be32 src; /* IPv6: last words of the addresses */
 	__be32 dst;

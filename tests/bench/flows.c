@@ -5,7 +5,12 @@
 #include <string.h>
 
 #define TTL	     64
-#define FOREIGN_PORT 9999
+#define FOREIGN_PORT 443 /* below all that masquerading may give out */
+
+/* FLOWS_RULED: an address has so many listeners, from this port on. */
+#define RULED_PORTS	 60000
+#define RULED_FIRST_PORT 1024
+#define RULED_FIRST_BYTE 16
 
 /* network.c makes interfaces with these addresses. */
 const uint8_t flows_wan_mac[6] = {2, 0, 0, 0, 1, 1}, flows_lan_mac[6] = {2, 0, 0, 0, 2, 1};
@@ -46,9 +51,39 @@ uint16_t flows_port_host(enum flows_rule rule)
 	return rule == FLOWS_FOREIGN ? FOREIGN_PORT : FLOWS_PORT + rule;
 }
 
-static const uint8_t *listener_of(const struct flows *flows)
+uint16_t flows_ruled_port_host(uint32_t n)
 {
-	return flows->is_v6 ? listener6 : listener4;
+	return RULED_FIRST_PORT + n % RULED_PORTS;
+}
+
+static void ruled_listener(uint32_t n, uint8_t *address)
+{
+	memcpy(address, listener4, sizeof(listener4));
+	address[3] = RULED_FIRST_BYTE + n / RULED_PORTS;
+}
+
+struct xdnat_addr flows_ruled_listener(uint32_t n)
+{
+	uint8_t address[4];
+
+	ruled_listener(n, address);
+	return addr_of(address, false);
+}
+
+/* Where flow i's client connects to. */
+static void listener_of(const struct flows *flows, uint32_t i, uint8_t *address,
+			uint16_t *port_host)
+{
+	uint32_t rule;
+
+	if (flows->rule == FLOWS_RULED) {
+		rule = i * 2654435761ULL % flows->rules; /* in no order */
+		ruled_listener(rule, address);
+		*port_host = flows_ruled_port_host(rule);
+		return;
+	}
+	memcpy(address, flows->is_v6 ? listener6 : listener4, flows->is_v6 ? 16 : 4);
+	*port_host = flows_port_host(flows->rule);
 }
 
 static const uint8_t *target_of(const struct flows *flows)
@@ -62,7 +97,7 @@ static const uint8_t *target_of(const struct flows *flows)
 static const uint8_t *source_of(const struct flows *flows)
 {
 	if (flows->rule == FLOWS_RELAYED)
-		return listener_of(flows);
+		return flows->is_v6 ? listener6 : listener4;
 	if (flows->rule == FLOWS_MASQUERADED)
 		return flows->is_v6 ? snat6 : snat4;
 	return NULL;
@@ -78,7 +113,7 @@ static void client_of(bool is_v6, uint32_t i, uint8_t *address, uint16_t *port_h
 	memcpy(address, is_v6 ? prefix6 : prefix4, is_v6 ? sizeof(prefix6) : sizeof(prefix4));
 	low[0] = i >> 8;
 	low[1] = i;
-	*port_host = 1024 + i * 40503 % 60000;
+	*port_host = 1024 + i * 40503ULL % 60000; /* clients of one address: others */
 }
 
 struct xdnat_addr flows_client(bool is_v6, uint32_t i)
@@ -107,7 +142,7 @@ static void arrive_at_target_side(const struct flows *flows, uint32_t i, struct 
 		set_macs(frame, flows_wan_mac, gateway_mac);
 	else
 		set_macs(frame, flows_lan_mac, target_mac);
-	client_of(flows->is_v6, i, frame->dst, &frame->dport_host);
+	client_of(flows->is_v6, flows->first + i, frame->dst, &frame->dport_host);
 	if (source_of(flows))
 		address_set(frame->dst, source_of(flows), flows->is_v6);
 	address_set(frame->src, target_of(flows), flows->is_v6);
@@ -128,9 +163,8 @@ void flows_arriving(const struct flows *flows, uint32_t i, uint8_t direction, ui
 		return;
 	}
 	set_macs(frame, flows_wan_mac, gateway_mac);
-	client_of(flows->is_v6, i, frame->src, &frame->sport_host);
-	address_set(frame->dst, listener_of(flows), flows->is_v6);
-	frame->dport_host = flows_port_host(flows->rule);
+	client_of(flows->is_v6, flows->first + i, frame->src, &frame->sport_host);
+	listener_of(flows, i, frame->dst, &frame->dport_host);
 }
 
 void flows_rerouted(const struct frame *arriving, struct frame *frame)
@@ -150,9 +184,8 @@ void flows_leaving(const struct flows *flows, uint32_t i, uint8_t direction,
 	frame->ttl--;
 	set_macs(frame, gateway_mac, flows_wan_mac);
 	if (direction == XDNAT_REPLY) {
-		address_set(frame->src, listener_of(flows), flows->is_v6);
-		client_of(flows->is_v6, i, frame->dst, &port_host);
-		frame->sport_host = flows_port_host(flows->rule);
+		listener_of(flows, i, frame->src, &frame->sport_host);
+		client_of(flows->is_v6, flows->first + i, frame->dst, &port_host);
 		return;
 	}
 	if (flows->rule != FLOWS_RELAYED)

@@ -19,6 +19,7 @@ enum flows_rule {
 	FLOWS_RELAYED,	     /* the same; the target is where clients come from */
 	FLOWS_ONE_PREFIX,    /* preserved; clients are allowed by one prefix ... */
 	FLOWS_MANY_PREFIXES, /* ... or each by one of many */
+	FLOWS_RULED,	     /* preserved; one of many rules, each with a listener of its own */
 	FLOWS_FOREIGN,	     /* none; these have no reply */
 };
 
@@ -27,7 +28,9 @@ struct flows {
 	bool is_v6;
 	bool is_tcp;
 	enum flows_rule rule;
-	uint32_t count; /* a power of two, at most BENCH_ROWS */
+	uint32_t rules; /* FLOWS_RULED: so many of them */
+	uint32_t first; /* client of flow 0 */
+	uint32_t count;
 };
 
 extern const uint8_t flows_wan_mac[6], flows_lan_mac[6];
@@ -38,6 +41,9 @@ struct xdnat_addr flows_client(bool is_v6, uint32_t i);
 /* Who the target of FLOWS_MASQUERADED sees. */
 struct xdnat_addr flows_snat(bool is_v6);
 uint16_t flows_port_host(enum flows_rule rule);
+/* Of FLOWS_RULED, IPv4: where the n-th rule listens. */
+struct xdnat_addr flows_ruled_listener(uint32_t n);
+uint16_t flows_ruled_port_host(uint32_t n);
 /* The packet of flow i as it arrives, and as it must leave. */
 void flows_arriving(const struct flows *flows, uint32_t i, uint8_t direction, uint8_t tcp_flags,
 		    struct frame *frame);

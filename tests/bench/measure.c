@@ -5,16 +5,22 @@
 #include <errno.h>
 #include <string.h>
 
-enum { EMPTY, OURS, FLOOR, PROGRAMS };
+enum { EMPTY, OURS, FIRST_OTHER };
 
-void measure_load(const struct world *world, const struct packets *packets)
+void measure_load(struct world *world, const struct packets *packets)
 {
 	struct bench_bpf__bss *bss = world->skeleton->bss;
 
 	memcpy(bss->frame, packets->frame, sizeof(bss->frame));
-	memcpy(bss->rows, packets->rows, packets->count * sizeof(*packets->rows));
-	bss->row_mask = packets->count - 1;
+	bss->row_count = packets->count;
+	bss->churn_count = packets->churning;
 	bss->is_tcp = packets->is_tcp;
+	if (world->loaded == packets->rows && world->loaded_version == packets->version)
+		return;
+	memcpy(world->rows, packets->rows,
+	       (packets->count + packets->churning) * sizeof(*packets->rows));
+	world->loaded = packets->rows;
+	world->loaded_version = packets->version;
 }
 
 uint32_t measure_packets(const struct contest *contest)
@@ -22,75 +28,140 @@ uint32_t measure_packets(const struct contest *contest)
 	return contest->chunks * BENCH_CHUNK + 1;
 }
 
-int measure_packet(const struct world *world, int program, uint32_t ingress, uint32_t position,
-		   const uint8_t *in, uint8_t *out, uint32_t bytes, uint32_t *action)
+/* What a test run is told of where its packets come in. */
+union context {
+	struct xdp_md frame;
+	struct __sk_buff skb;
+};
+
+static void context_fill(union context *context, const struct shot *shot,
+			 struct bpf_test_run_opts *opts)
 {
-	struct xdp_md ctx = {.data_end = bytes, .ingress_ifindex = ingress};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = in, .data_size_in = bytes, .data_out = out,
-		    .data_size_out = bytes, .ctx_in = &ctx, .ctx_size_in = sizeof(ctx));
+	memset(context, 0, sizeof(*context));
+	opts->ctx_in = context;
+	if (shot->is_skb) {
+		context->skb.ifindex = shot->ingress;
+		context->skb.ingress_ifindex = shot->ingress;
+		opts->ctx_size_in = sizeof(context->skb);
+	} else {
+		context->frame.data_end = shot->bytes;
+		context->frame.ingress_ifindex = shot->ingress;
+		opts->ctx_size_in = sizeof(context->frame);
+	}
+}
+
+static const uint8_t blank[BENCH_FRAME6_BYTES];
+
+int measure_packet(const struct world *world, const struct shot *shot, uint32_t position,
+		   uint8_t *out, uint32_t *action)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = blank, .data_size_in = shot->bytes,
+		    .data_out = out, .data_size_out = shot->bytes);
+	union context context;
 	int err;
 
-	world->skeleton->bss->position = position;
-	err = bpf_prog_test_run_opts(program, &opts);
+	context_fill(&context, shot, &opts);
+	world->skeleton->bss->position = 0;
+	world->skeleton->bss->row_at = position;
+	err = bpf_prog_test_run_opts(shot->program, &opts);
 	*action = opts.retval;
 	return err;
 }
 
-/* Nanoseconds a packet. */
-static int run(const struct world *world, const struct contest *contest, int program,
-	       struct xdp_md *ctx, double *ns)
+static int send_from(const struct world *world, const struct shot *shot, uint32_t row,
+		     uint32_t count)
 {
-	uint8_t frame[BENCH_FRAME6_BYTES] = {};
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = ctx->data_end,
-		    .ctx_in = ctx, .ctx_size_in = sizeof(*ctx), .repeat = measure_packets(contest));
-	const volatile struct bench_bpf__bss *bss = world->skeleton->bss;
-	double chunks[BENCH_STAMPS];
-	int err = contest->is_of_new_flows ? world_clear(world) : 0;
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = blank, .data_size_in = shot->bytes,
+		    .repeat = count);
+	union context context;
 
+	context_fill(&context, shot, &opts);
 	world->skeleton->bss->position = 0;
-	if (!err)
-		err = bpf_prog_test_run_opts(program, &opts);
-	for (uint32_t i = 0; i < contest->chunks; i++)
-		chunks[i] = bss->stamps_ns[i + 1] - bss->stamps_ns[i];
-	*ns = rounds_median(chunks, contest->chunks) / BENCH_CHUNK;
-	return err;
+	world->skeleton->bss->row_at = row;
+	return bpf_prog_test_run_opts(shot->program, &opts);
 }
 
-/* empty, ours, floor, floor, ours, empty */
-static int run_round(const struct world *world, const struct contest *contest, struct xdp_md *ctx,
-		     struct round *round)
+int measure_send(const struct world *world, const struct shot *shot, uint32_t count)
 {
-	const int programs[PROGRAMS] = {contest->empty, contest->ours, contest->floor};
-	const struct packets *const packets[PROGRAMS] = {NULL, contest->to_ours, contest->to_floor};
-	uint64_t before = rounds_disturbances();
-	double ns[PROGRAMS] = {}, taken;
+	return send_from(world, shot, 0, count);
+}
+
+/* Nanoseconds a packet. turn: so many runs of this program were before. */
+static int run(struct world *world, const struct contest *contest, uint32_t which, uint32_t turn,
+	       double *ns)
+{
+	const struct contestant *who = &contest->who[which];
+	const volatile struct bench_bpf__bss *bss = world->skeleton->bss;
+	uint64_t row = contest->starts_over ? 0 : (uint64_t)turn * measure_packets(contest);
+	uint32_t step = contest->churns ? 2 : 1, timed = 0;
+	double chunks[BENCH_STAMPS];
 	int err = 0;
 
-	for (int i = 0; !err && i < 2 * PROGRAMS; i++) {
-		int which = i < PROGRAMS ? i : 2 * PROGRAMS - 1 - i;
-
-		if (packets[which])
-			measure_load(world, packets[which]);
-		err = run(world, contest, programs[which], ctx, &taken);
-		ns[which] += taken / 2;
-	}
-	round->is_disturbed = rounds_disturbances() != before;
-	round->ours = ns[OURS] - ns[EMPTY];
-	round->other = ns[FLOOR] - ns[EMPTY];
-	round->value = contest->is_added ? round->ours : round->ours / round->other;
+	if (contest->prepare)
+		err = contest->prepare(contest->context, which);
+	measure_load(world, who->packets);
+	if (!err)
+		err = send_from(world, &who->shot, row % who->packets->count,
+				measure_packets(contest));
+	for (uint32_t i = 0; i < contest->chunks; i += step)
+		chunks[timed++] = bss->stamps_ns[i + 1] - bss->stamps_ns[i];
+	*ns = rounds_median(chunks, timed) / BENCH_CHUNK;
 	return err;
 }
 
-int measure_contest(const struct world *world, const struct contest *contest, uint32_t ingress,
-		    uint32_t bytes, uint32_t rounds, struct result *result)
+static void compare(const struct contest *contest, const double *ns, uint32_t other,
+		    struct round *round)
 {
-	struct xdp_md ctx = {.data_end = bytes, .ingress_ifindex = ingress};
-	struct round round[ROUNDS_MAX] = {}, warm_up = {};
-	int err = run_round(world, contest, &ctx, &warm_up);
+	const struct contestant *who = contest->who;
 
-	for (uint32_t i = 0; !err && i < rounds; i++)
-		err = run_round(world, contest, &ctx, &round[i]);
-	if (!err)
-		rounds_conclude(round, rounds, result);
+	round->ours = ns[OURS] - ns[who[OURS].less];
+	round->other = ns[other] - ns[who[other].less];
+	round->value = contest->is_added ? round->ours : round->ours / round->other;
+}
+
+static bool is_compared(const struct contest *contest, uint32_t which)
+{
+	return which >= FIRST_OTHER && contest->who[which].less >= 0;
+}
+
+/* There and back again: the first and the last are the same. */
+static int run_round(struct world *world, const struct contest *contest, uint32_t number,
+		     struct round *rounds)
+{
+	uint64_t before = rounds_disturbances();
+	double ns[MEASURE_CONTESTANTS] = {}, taken;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < 2 * contest->count; i++) {
+		bool is_back = i >= contest->count;
+		uint32_t which = is_back ? 2 * contest->count - 1 - i : i;
+
+		err = run(world, contest, which, 2 * number + is_back, &taken);
+		ns[which] += taken / 2;
+	}
+	for (uint32_t i = 0; i < contest->count; i++) {
+		if (!is_compared(contest, i))
+			continue;
+		compare(contest, ns, i, &rounds[i]);
+		rounds[i].is_disturbed = rounds_disturbances() != before;
+	}
+	return err;
+}
+
+int measure_contest(struct world *world, const struct contest *contest, uint32_t rounds,
+		    struct result *results)
+{
+	static struct round all[MEASURE_CONTESTANTS][ROUNDS_MAX];
+	struct round round[MEASURE_CONTESTANTS];
+	int err = run_round(world, contest, 0, round); /* warms up */
+
+	for (uint32_t i = 0; !err && i < rounds; i++) {
+		err = run_round(world, contest, i + 1, round);
+		for (uint32_t n = 0; n < contest->count; n++)
+			all[n][i] = round[n];
+	}
+	for (uint32_t n = 0; !err && n < contest->count; n++)
+		if (is_compared(contest, n))
+			rounds_conclude(all[n], rounds, &results[n]);
 	return err;
 }

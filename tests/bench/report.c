@@ -59,9 +59,16 @@ const char *report_judge(const struct score *score)
 	return value <= score->goal ? "ok" : "over";
 }
 
+static const char *unit_of(const struct score *score)
+{
+	if (score->kind == SCORE_BYTES)
+		return " B";
+	return score->kind == SCORE_ADDED_NS ? " ns" : "";
+}
+
 static void describe_goal(const struct score *score, char *text, size_t bytes)
 {
-	const char *unit = score->kind == SCORE_ADDED_NS ? " ns" : "";
+	const char *unit = unit_of(score);
 
 	if (score->kind == SCORE_SELF)
 		snprintf(text, bytes, "1.00");
@@ -77,14 +84,18 @@ static void print_score(const struct score *score)
 	const struct result *result = &score->result;
 	char goal[32], value[16], interval[32];
 
+	int decimals = strcmp(score->measured_in, "ns") ? 2 : 1;
+
+	if (score->kind == SCORE_BYTES)
+		decimals = 0;
 	describe_goal(score, goal, sizeof(goal));
-	snprintf(value, sizeof(value), "%.2f%s", result->value,
-		 score->kind == SCORE_ADDED_NS ? " ns" : "");
+	snprintf(value, sizeof(value), "%.*f%s", score->kind == SCORE_BYTES ? 0 : 2, result->value,
+		 unit_of(score));
 	snprintf(interval, sizeof(interval), "%.2f-%.2f", result->low, result->high);
-	printf("%-24s %-9s %6u %8.*f %8.*f  %9s  %-12s %-8s %-8s %u/%u\n", score->packet,
-	       score->against, score->flows, strcmp(score->measured_in, "ns") ? 2 : 1, result->ours,
-	       strcmp(score->measured_in, "ns") ? 2 : 1, result->other, value, interval, goal,
-	       report_judge(score), result->rounds - result->dropped, result->rounds);
+	printf("%-24s %-11s %7u %8.*f %8.*f  %9s  %-13s %-8s %-8s %u/%u\n", score->packet,
+	       score->against, score->flows, decimals, result->ours, decimals, result->other, value,
+	       interval, goal, report_judge(score), result->rounds - result->dropped,
+	       result->rounds);
 }
 
 void report_print(const struct report *report)
@@ -93,7 +104,7 @@ void report_print(const struct report *report)
 
 	for (uint32_t i = 0; i < report->count; last = score++, i++) {
 		if (!last || strcmp(score->section, last->section))
-			printf("\n%s\n%-24s %-9s %6s %8s %8s  %9s  %-12s %-8s %-8s %s\n",
+			printf("\n%s\n%-24s %-11s %7s %8s %8s  %9s  %-13s %-8s %-8s %s\n",
 			       score->section, "packet", "against", "flows", "ours", "theirs",
 			       "ratio", "95 %", "goal", "", "rounds kept");
 		print_score(score);
@@ -109,17 +120,53 @@ void report_print(const struct report *report)
 	       (unsigned long long)report->packets_checked);
 }
 
+static const char *word_of(const struct result *result)
+{
+	if (!result->is_valid)
+		return "invalid";
+	if (result->high < 1)
+		return "faster";
+	return result->low > 1 ? "slower" : "as fast";
+}
+
+void report_verdict(struct report *report)
+{
+	uint32_t rows = 0, valid = 0, faster = 0;
+
+	for (uint32_t i = 0; i < report->count; i++) {
+		const struct score *score = &report->scores[i];
+		const struct result *result = &score->result;
+
+		if (strcmp(score->against, REPORT_HASH) || score->kind != SCORE_AT_MOST)
+			continue;
+		rows++;
+		valid += result->is_valid;
+		faster += result->is_valid && result->high < 1;
+		report_note(report, "Flow table / kernel hash, %s, %u flows: %.2f (%.2f-%.2f), %s",
+			    score->packet, score->flows, result->value, result->low, result->high,
+			    word_of(result));
+	}
+	report_note(report,
+		    "Verdict: the flow table is faster than the kernel hash in %u of %u rows "
+		    "(%u invalid).",
+		    faster, rows, rows - valid);
+}
+
 static json_t *json_score(const struct score *score)
 {
+	static const char *const units[] = {[SCORE_AT_MOST] = "ratio",
+					    [SCORE_AT_LEAST] = "ratio",
+					    [SCORE_ADDED_NS] = "ns added",
+					    [SCORE_BYTES] = "bytes",
+					    [SCORE_SELF] = "ratio"};
 	const struct result *result = &score->result;
 
 	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:f, s:f, s:s, s:f, s:f, s:f, s:f, s:s, s:i, "
 			 "s:i}",
 			 "section", score->section, "packet", score->packet, "against",
 			 score->against, "flows", score->flows, "measured_in", score->measured_in,
-			 "ours", result->ours, "theirs", result->other, "unit",
-			 score->kind == SCORE_ADDED_NS ? "ns added" : "ratio", "value",
-			 result->value, "low", result->low, "high", result->high, "goal",
+			 "ours", result->ours, "theirs", result->other, "unit", units[score->kind],
+			 "value", result->value, "low", result->low, "high", result->high, "goal",
 			 score->goal, "verdict", report_judge(score), "rounds", result->rounds,
 			 "dropped", result->dropped);
 }

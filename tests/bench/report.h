@@ -8,11 +8,13 @@
 
 #include "rounds.h"
 
-#define REPORT_SCORES_MAX 64
-#define REPORT_NOTES_MAX  32
+#define REPORT_SCORES_MAX 192
+#define REPORT_NOTES_MAX  96
 #define REPORT_NOTE_BYTES 256
 
-enum score_kind { SCORE_AT_MOST, SCORE_AT_LEAST, SCORE_ADDED_NS, SCORE_SELF };
+#define REPORT_HASH "kernel hash" /* against: what the flow table is measured against */
+
+enum score_kind { SCORE_AT_MOST, SCORE_AT_LEAST, SCORE_ADDED_NS, SCORE_BYTES, SCORE_SELF };
 
 struct score {
 	const char *section;
@@ -37,6 +39,8 @@ struct report {
 void report_add(struct report *report, const struct score *score);
 void report_note(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* Notes what the rows against REPORT_HASH say about the flow table. */
+void report_verdict(struct report *report);
 /* "ok", "over", "under", "crooked", "invalid" or "-". */
 const char *report_judge(const struct score *score);
 /* False: a thing differs from itself, on a machine that was quiet enough. */

@@ -9,7 +9,7 @@
 #include "report.h"
 
 /* Program time, established and foreign packets and new flows, none with more than
- * flows_max (a power of two, at least 4096). 0 or -errno. */
+ * flows_max (at least 4096), and memory. 0 or -errno. */
 int rows_program(struct report *report, uint32_t rounds, uint32_t flows_max);
 /* Live frames. xdnat: the product's binary. 0 or -errno. */
 int rows_live(struct report *report, uint32_t rounds, const char *xdnat);

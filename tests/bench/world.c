@@ -8,6 +8,7 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "clock.h"
 #include "clock.skel.h"
@@ -41,17 +42,16 @@ static int fill(const struct world *world, const struct xdnat_config *config)
 		err = fill_interface(skeleton, world->network.wan, "wan", flows_wan_mac);
 	if (!err)
 		err = fill_interface(skeleton, world->network.lan, "lan", flows_lan_mac);
-	return err ? err : world_fill_rules(skeleton);
+	return err ? err : world_fill_rules(world);
 }
 
-static int config_make(struct xdnat_config *config, bool is_held)
+static int config_make(struct xdnat_config *config, bool has_ticks)
 {
 	struct clock_bpf *clock = clock_bpf__open_and_load();
 	int err = clock ? 0 : -errno;
 
 	*config = (struct xdnat_config){
 		.abi = XDNAT_ABI,
-		.flows = XDNAT_FLOWS_DEFAULT,
 		.has_ranges = 1u << 1,
 		.snat_ports = XDNAT_PORTS,
 	};
@@ -60,7 +60,7 @@ static int config_make(struct xdnat_config *config, bool is_held)
 	clock_bpf__destroy(clock);
 	if (err)
 		return err;
-	config->tick_jiffies = is_held ? HELD_JIFFIES : config->hz;
+	config->tick_jiffies = has_ticks ? config->hz : HELD_JIFFIES;
 	for (int i = 0; i < XDNAT_LIFE_MAX; i++)
 		config->life_jiffies[i] = life_sec[i] * config->hz;
 	return 0;
@@ -105,21 +105,66 @@ int world_make(struct world *world)
 	return err;
 }
 
-int world_load(struct world *world, bool is_held)
+static int set_size(struct bpf_map *map, uint32_t entries)
+{
+	return bpf_map__set_max_entries(map, entries);
+}
+
+/* Every table is as large as the case. */
+static int set_sizes(const struct world *world, struct xdnat_config *config)
+{
+	const struct world_setup *setup = &world->setup;
+	struct bench_bpf *skeleton = world->skeleton;
+	int err = world_size_table(world, config);
+
+	if (!err)
+		err = set_size(skeleton->maps.bench_hash4, 2 * setup->flows4);
+	if (!err)
+		err = set_size(skeleton->maps.bench_floor_map4, 2 * setup->flows4);
+	if (!err)
+		err = set_size(skeleton->maps.bench_hash6, 2 * setup->flows6);
+	if (!err)
+		err = set_size(skeleton->maps.bench_floor_map6, 2 * setup->flows6);
+	if (!err)
+		err = set_size(skeleton->maps.bench_rows, setup->rows_max);
+	if (err || !setup->rules)
+		return err;
+	err = set_size(skeleton->maps.xdnat_rules, setup->rules + XDNAT_RULES_MAX);
+	return err ? err
+		   : set_size(skeleton->maps.xdnat_listeners, setup->rules + XDNAT_LISTENERS_MAX);
+}
+
+static int map_rows(struct world *world)
+{
+	size_t bytes = world->setup.rows_max * sizeof(*world->rows);
+	int rows = bpf_map__fd(world->skeleton->maps.bench_rows);
+
+	world->rows = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, rows, 0);
+	if (world->rows != MAP_FAILED)
+		return 0;
+	world->rows = NULL;
+	return -errno;
+}
+
+int world_load(struct world *world, const struct world_setup *setup)
 {
 	struct xdnat_config config;
-	int err = config_make(&config, is_held);
+	int err = config_make(&config, setup->has_ticks);
 
 	if (!err)
 		err = network_enter(&world->network, NETWORK_ROUTER);
 	if (err)
 		return err;
+	world->setup = *setup;
 	world->skeleton = bench_bpf__open();
 	if (!world->skeleton)
 		return -errno;
 	world->skeleton->rodata->tick_jiffies = config.tick_jiffies;
-
-	err = bench_bpf__load(world->skeleton);
+	err = set_sizes(world, &config);
+	if (!err)
+		err = bench_bpf__load(world->skeleton);
+	if (!err)
+		err = map_rows(world);
 	if (!err)
 		err = attach(world);
 	return err ? err : fill(world, &config);
@@ -131,6 +176,8 @@ void world_unload(struct world *world)
 		bpf_link__destroy(world->parked[i]);
 	bpf_link__destroy(world->links[0]);
 	bpf_link__destroy(world->links[1]);
+	if (world->rows)
+		munmap(world->rows, world->setup.rows_max * sizeof(*world->rows));
 	bench_bpf__destroy(world->skeleton);
 	*world = (struct world){.network = world->network};
 }
@@ -138,71 +185,4 @@ void world_unload(struct world *world)
 uint32_t world_ingress(const struct world *world, uint8_t direction)
 {
 	return direction == XDNAT_ORIGINAL ? world->network.wan : world->network.lan;
-}
-
-static void key_of(const struct frame *frame, struct xdnat_key4 *key4, struct xdnat_key6 *key6)
-{
-	*key6 = (struct xdnat_key6){
-		.ports = {.sport = htons(frame->sport_host), .dport = htons(frame->dport_host)},
-		.proto = frame->is_tcp ? IPPROTO_TCP : IPPROTO_UDP,
-	};
-	memcpy(key6->src, frame->src, sizeof(key6->src));
-	memcpy(key6->dst, frame->dst, sizeof(key6->dst));
-	*key4 = (struct xdnat_key4){
-		.src = key6->src[0],
-		.dst = key6->dst[0],
-		.ports = key6->ports,
-		.proto = key6->proto,
-	};
-}
-
-static int copy4(const struct bench_bpf *skeleton, const struct xdnat_key4 *key)
-{
-	struct xdnat_half4 half4;
-	int err = bpf_map__lookup_elem(skeleton->maps.xdnat_flows4, key, sizeof(*key), &half4,
-				       sizeof(half4), 0);
-
-	if (err)
-		return err;
-	if (half4.half.state != XDNAT_SETTLED)
-		return -EINVAL;
-	return bpf_map__update_elem(skeleton->maps.bench_floor_map4, key, sizeof(*key), &half4,
-				    sizeof(half4), BPF_ANY);
-}
-
-static int copy6(const struct bench_bpf *skeleton, const struct xdnat_key6 *key)
-{
-	struct xdnat_half6 half6;
-	int err = bpf_map__lookup_elem(skeleton->maps.xdnat_flows6, key, sizeof(*key), &half6,
-				       sizeof(half6), 0);
-
-	if (err)
-		return err;
-	if (half6.half.state != XDNAT_SETTLED)
-		return -EINVAL;
-	return bpf_map__update_elem(skeleton->maps.bench_floor_map6, key, sizeof(*key), &half6,
-				    sizeof(half6), BPF_ANY);
-}
-
-int world_copy_flow(const struct world *world, const struct flows *flows, uint32_t i)
-{
-	struct xdnat_key4 key4;
-	struct xdnat_key6 key6;
-	struct frame frame;
-	int err = 0;
-
-	for (int n = 0; !err && n < XDNAT_DIRECTIONS; n++) {
-		/* The reply first, as the datapath does: neighbours in memory. */
-		flows_arriving(flows, i, n ? XDNAT_ORIGINAL : XDNAT_REPLY, 0, &frame);
-		key_of(&frame, &key4, &key6);
-		err = flows->is_v6 ? copy6(world->skeleton, &key6) : copy4(world->skeleton, &key4);
-	}
-	return err;
-}
-
-int world_clear(const struct world *world)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts);
-
-	return bpf_prog_test_run_opts(bpf_program__fd(world->skeleton->progs.bench_clear), &opts);
 }

@@ -4,6 +4,7 @@
  * them.
  */
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 
 #define MANY_PREFIXES	 10000
 #define CLIENTS_A_PREFIX 4
+#define FIRST_RULED	 1000 /* id, above all others */
 
 static uint32_t id_of(enum flows_rule rule, bool is_v6)
 {
@@ -96,7 +98,7 @@ static int fill_port_bits(struct bench_bpf *skeleton)
 				    sizeof(bits), BPF_ANY);
 }
 
-/* Masquerading may give out all ports: clients keep theirs. */
+/* Masquerading may give out all ports that clients have: they keep theirs. */
 static int fill_snat_ports(struct bench_bpf *skeleton)
 {
 	struct xdnat_snat_port port = {.is_free_to_use = 1};
@@ -159,8 +161,42 @@ static int fill_sources(struct bench_bpf *skeleton, enum flows_rule kind, bool i
 	return err;
 }
 
-int world_fill_rules(struct bench_bpf *skeleton)
+/* A rule for each, as the tools write them, but all at once. */
+static int fill_ruled(struct bench_bpf *skeleton, uint32_t count)
 {
+	struct xdnat_listener *listeners = calloc(count, sizeof(*listeners));
+	struct xdnat_rule *rules = calloc(count, sizeof(*rules));
+	uint32_t *ids = calloc(count, sizeof(*ids)), done = count;
+	int err = listeners && rules && ids ? 0 : -ENOMEM;
+
+	for (uint32_t n = 0; !err && n < count; n++) {
+		ids[n] = FIRST_RULED + n;
+		rules[n] = (struct xdnat_rule){
+			.target = flows_target(false),
+			.target_port = htons(FLOWS_TARGET_PORT),
+			.id = ids[n],
+		};
+		listeners[n] = (struct xdnat_listener){
+			.addr = flows_ruled_listener(n),
+			.port = htons(flows_ruled_port_host(n)),
+			.proto = IPPROTO_UDP,
+		};
+	}
+	if (!err)
+		err = bpf_map_update_batch(bpf_map__fd(skeleton->maps.xdnat_rules), ids, rules,
+					   &done, NULL);
+	if (!err)
+		err = bpf_map_update_batch(bpf_map__fd(skeleton->maps.xdnat_listeners), listeners,
+					   ids, &done, NULL);
+	free(listeners);
+	free(rules);
+	free(ids);
+	return err;
+}
+
+int world_fill_rules(const struct world *world)
+{
+	struct bench_bpf *skeleton = world->skeleton;
 	static const enum flows_rule kinds[] = {FLOWS_PRESERVED, FLOWS_MASQUERADED,
 						FLOWS_ONE_PREFIX, FLOWS_MANY_PREFIXES};
 	int err = fill_any(skeleton, id_of(FLOWS_PRESERVED, false));
@@ -171,6 +207,8 @@ int world_fill_rules(struct bench_bpf *skeleton)
 		err = fill_port_bits(skeleton);
 	if (!err)
 		err = fill_snat_ports(skeleton);
+	if (!err && world->setup.rules)
+		err = fill_ruled(skeleton, world->setup.rules);
 	for (int is_v6 = 0; !err && is_v6 < 2; is_v6++) {
 		err = fill_snat(skeleton, is_v6);
 		if (!err)

@@ -13,6 +13,9 @@ from bpf import ROOT
 
 ESTABLISHED = {"v%s %s %s" % (version, proto, direction) for version in "46"
                for proto in ("udp", "tcp") for direction in ("original", "reply")}
+FILLED = {"v%s udp, %d %%" % (version, percent) for version in "46"
+          for percent in (1, 50, 85, 95, 100)}
+HOOKS = {"v%s udp, tc %s" % (version, hook) for version in "46" for hook in ("ingress", "egress")}
 LIVE = {"v4 udp", "v4 tcp", "v6 udp", "v6 tcp"}
 VERDICTS = {"ok", "over", "under", "crooked", "invalid", "-"}
 
@@ -39,13 +42,33 @@ def report():
 def test_each_row_is_measured_and_each_packet_was_right(report):
     """A wrong packet, in a test run or on the wire, is exit 1."""
     against = rows_against(report[1]["rows"])
-    assert ESTABLISHED <= against["Floor-P"]
+    assert ESTABLISHED | FILLED == against["Floor-P"]
     assert against["Floor-N"] == {"v4 udp", "v4 tcp", "v6 udp"}
-    assert against["XDP_PASS"] == {"v4 udp", "v6 udp"}
+    assert against["XDP_PASS"] == {"v4 udp, XDP", "v6 udp, XDP"}
+    assert against["empty tc"] == HOOKS
+    assert against["v4, ours"] == {"v6 udp original"}
+    assert against["10 rules"] == {"v4 udp original", "v4 udp, new flow"}
+    assert against["quiet"] == {"v4 udp original", "v6 udp original"}
     assert against["Floor-R"] == LIVE
     assert LIVE < against["nft DNAT"]
     assert {"Floor-P", "Floor-R, v4 udp"} < against["itself"]
     assert report[1]["packets_checked"] > 10000
+
+
+def test_the_flow_table_is_measured_against_the_kernel_hash(report):
+    """The same packets, the same rounds; a verdict on each row, and on all."""
+    rows = [row for row in report[1]["rows"] if row["against"] == "kernel hash"]
+    of_time = [row for row in rows if row["measured_in"] == "ns"]
+    assert {row["packet"] for row in of_time} == ESTABLISHED | FILLED
+    notes = [note for note in report[1]["notes"] if note.startswith("Flow table / kernel hash, ")]
+    assert len(notes) == len(of_time)
+    for row, note in zip(of_time, notes):
+        assert ", %s, %d flows: %.2f " % (row["packet"], row["flows"], row["value"]) in note
+        assert re.search(", (faster|slower|as fast|invalid)$", note)
+    verdict = [note for note in report[1]["notes"] if note.startswith("Verdict: ")]
+    assert len(verdict) == 1 and " of %d rows" % len(of_time) in verdict[0]
+    assert {row["packet"]: row["goal"] for row in rows if row["measured_in"] == "bytes"} == {
+        "v4 flow table": 400, "v4 kernel hash": 352, "v6 flow table": 600, "v6 kernel hash": 512}
 
 
 def test_each_road_has_its_row_beside_what_it_must_equal(report):
@@ -71,7 +94,9 @@ def test_the_table_says_what_the_json_says(report):
         assert row["section"] in table and " %s " % row["against"] in line
         assert row["verdict"] in VERDICTS and " %s " % row["verdict"] in line
         assert row["low"] <= row["value"] <= row["high"]
-        if row["measured_in"] != "ns":  # what is left of a time, net of another, may be noise
+        if row["measured_in"] == "bytes":
+            assert row["value"] == row["ours"] > 0
+        elif row["measured_in"] != "ns":  # what is left of a time, net of another, may be noise
             assert row["ours"] > 0 and row["theirs"] > 0
             assert row["value"] == pytest.approx(row["ours"] / row["theirs"])  # of one round
 
