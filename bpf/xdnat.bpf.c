@@ -56,8 +56,7 @@ static __always_inline int skb_verdict(const struct __sk_buff *skb, __u32 hook,
 	return reason ? TC_ACT_UNSPEC : forwarded;
 }
 
-SEC("tc")
-int xdnat_ingress(struct __sk_buff *skb)
+static __always_inline int handle_ingress(struct __sk_buff *skb)
 {
 	int forwarded = TC_ACT_SHOT;
 	enum xdnat_reason reason;
@@ -70,7 +69,12 @@ int xdnat_ingress(struct __sk_buff *skb)
 }
 
 SEC("tc")
-int xdnat_egress(struct __sk_buff *skb)
+int xdnat_ingress(struct __sk_buff *skb)
+{
+	return handle_ingress(skb);
+}
+
+static __always_inline int handle_egress(struct __sk_buff *skb)
 {
 	enum xdnat_reason reason = XDNAT_PASS_TRANSLATED;
 
@@ -81,6 +85,12 @@ int xdnat_egress(struct __sk_buff *skb)
 		reason = skb_egress(skb);
 	}
 	return skb_verdict(skb, XDNAT_HOOK_EGRESS, reason, TC_ACT_UNSPEC);
+}
+
+SEC("tc")
+int xdnat_egress(struct __sk_buff *skb)
+{
+	return handle_egress(skb);
 }
 
 /* Tools: end this flow, if it has expired or by force. */

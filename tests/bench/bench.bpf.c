@@ -137,25 +137,25 @@ int bench_skb_empty6(struct __sk_buff *skb)
 SEC("tc")
 int bench_ingress4(struct __sk_buff *skb)
 {
-	return skb_restore4(skb) ? xdnat_ingress(skb) : TC_ACT_SHOT;
+	return skb_restore4(skb) ? handle_ingress(skb) : TC_ACT_SHOT;
 }
 
 SEC("tc")
 int bench_ingress6(struct __sk_buff *skb)
 {
-	return skb_restore6(skb) ? xdnat_ingress(skb) : TC_ACT_SHOT;
+	return skb_restore6(skb) ? handle_ingress(skb) : TC_ACT_SHOT;
 }
 
 SEC("tc")
 int bench_egress4(struct __sk_buff *skb)
 {
-	return skb_restore4(skb) ? xdnat_egress(skb) : TC_ACT_SHOT;
+	return skb_restore4(skb) ? handle_egress(skb) : TC_ACT_SHOT;
 }
 
 SEC("tc")
 int bench_egress6(struct __sk_buff *skb)
 {
-	return skb_restore6(skb) ? xdnat_egress(skb) : TC_ACT_SHOT;
+	return skb_restore6(skb) ? handle_egress(skb) : TC_ACT_SHOT;
 }
 
 SEC("xdp")
