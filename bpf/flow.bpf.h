@@ -11,7 +11,6 @@
 #ifndef XDNAT_FLOW_BPF_H
 #define XDNAT_FLOW_BPF_H
 
-#include "foreign.bpf.h"
 #include "half.bpf.h"
 #include "life.bpf.h"
 
@@ -301,16 +300,13 @@ static __always_inline bool half_is_still(const struct xdnat_half *half, __u64 w
 }
 
 /* Whose is a packet that is not rewritten at once? NO_FLOWS: a rule's or nobody's. */
-enum whose { SLOW_PATHS, NO_FLOWS, NOBODYS };
-
 /*
  * The half of an established flow whose packet this is, if there is nothing to
- * decide about it, with a whole copy of its translation. NULL: *whose, SLOW_PATHS
- * before, says who decides. Most are in the first slot that is looked at: the ports are
- * asked behind it, where an established packet does not pay for that.
+ * decide about it, with a whole copy of its translation. NULL: the slow path's, if
+ * *is_known then; else there is no flow.
  */
 static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, __u32 ingress,
-						     struct translation *to, enum whose *whose)
+						     struct translation *to, bool *is_known)
 {
 	struct xdnat_half4 *half4;
 	struct xdnat_key4 key;
@@ -318,16 +314,8 @@ static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, _
 
 	packet_key4(pkt, &key);
 	home = key_home(false, &key);
-	half4 = table_probe(false, &key, home, 0, 1, &word);
-	if (!half4) {
-		if (is_foreign_by(pkt->ports.both)) {
-			*whose = NOBODYS;
-			return NULL;
-		}
-		half4 = table_probe(false, &key, home, 1, XDNAT_SLOTS, &word);
-	}
-	if (!half4 && !bucket_is_overflowed(false, home))
-		*whose = NO_FLOWS;
+	half4 = table_probe(false, &key, home, &word);
+	*is_known = half4 || bucket_is_overflowed(false, home);
 	if (!half4 || !life_is_settled(word) || !life_is_usual(&half4->half, word, pkt, ingress))
 		return NULL;
 	half_copy(&half4->half, to);
@@ -336,7 +324,7 @@ static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, _
 }
 
 static __always_inline struct xdnat_half *flow_copy6(const struct packet *pkt, __u32 ingress,
-						     struct translation *to, enum whose *whose)
+						     struct translation *to, bool *is_known)
 {
 	struct xdnat_half6 *half6;
 	struct xdnat_key6 key;
@@ -344,16 +332,8 @@ static __always_inline struct xdnat_half *flow_copy6(const struct packet *pkt, _
 
 	packet_key6(pkt, &key);
 	home = key_home(true, &key);
-	half6 = table_probe(true, &key, home, 0, 1, &word);
-	if (!half6) {
-		if (is_foreign_by(pkt->ports.both)) {
-			*whose = NOBODYS;
-			return NULL;
-		}
-		half6 = table_probe(true, &key, home, 1, XDNAT_SLOTS, &word);
-	}
-	if (!half6 && !bucket_is_overflowed(true, home))
-		*whose = NO_FLOWS;
+	half6 = table_probe(true, &key, home, &word);
+	*is_known = half6 || bucket_is_overflowed(true, home);
 	if (!half6 || !life_is_settled(word) || !life_is_usual(&half6->half, word, pkt, ingress))
 		return NULL;
 	half_copy(&half6->half, to);

@@ -19,6 +19,9 @@
 #include "maps.bpf.h"
 #include "packet.bpf.h"
 
+/* The key, where it takes no stack. */
+static const __u32 only_port_bits;
+
 static __always_inline __u64 port_bit(const __u64 *bits, __be16 port)
 {
 	return bits[port / XDNAT_PORTS_A_WORD] >> port % XDNAT_PORTS_A_WORD;
@@ -26,19 +29,11 @@ static __always_inline __u64 port_bit(const __u64 *bits, __be16 port)
 
 static __always_inline bool is_foreign(union xdnat_ports ports)
 {
-	const struct xdnat_port_bits *bits;
-	__u32 zero = 0;
+	const struct xdnat_port_bits *bits = bpf_map_lookup_elem(&xdnat_ports, &only_port_bits);
 
-	bits = bpf_map_lookup_elem(&xdnat_ports, &zero);
 	return bits && !((port_bit(bits->as_destination, ports.dport) |
 			  port_bit(bits->as_source, ports.sport)) &
 			 1);
-}
-
-/* The same for XDP's fast path, whose stack has no room for a key more. */
-static __noinline bool is_foreign_by(__u32 both)
-{
-	return is_foreign((union xdnat_ports){.both = both});
 }
 
 #endif

@@ -6,7 +6,9 @@
 #ifndef XDNAT_FRAME_BPF_H
 #define XDNAT_FRAME_BPF_H
 
+#include "foreign.bpf.h"
 #include "forward.bpf.h"
+#include "plain.bpf.h"
 
 /* mss_find(). A global function, verified once and not anew for every way to it. */
 __noinline __u32 frame_mss(struct xdp_md *ctx, __u32 l4, __u32 limit_host)
@@ -105,6 +107,60 @@ static __noinline enum xdnat_reason frame_slow(struct xdp_md *ctx, __u32 *out_if
 	return XDNAT_FORWARDED;
 }
 
+/* The fast path of one family: the half that has rewritten the packet. NULL, *reason:
+ * it is nobody's; else all is open. */
+static __always_inline struct xdnat_half *frame_fast4(const struct xdp_md *ctx, struct packet *pkt,
+						      struct translation *to,
+						      enum xdnat_reason *reason)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct iphdr *ip = data + ETH_HLEN;
+	__be32 *ports = plain4_ports(ip, end);
+	struct xdnat_half *half;
+	bool is_known;
+
+	if (!ports)
+		return NULL;
+	if (is_foreign((union xdnat_ports){.both = *ports})) {
+		*reason = XDNAT_PASS_NO_RULE;
+		return NULL;
+	}
+	if (!plain4_is_whole(ip, ports, end, pkt))
+		return NULL;
+	half = flow_copy4(pkt, ctx->ingress_ifindex, to, &is_known);
+	if (half)
+		rewrite4(pkt, to);
+	else if (!is_known && !rule_find4(ip->daddr, pkt->ports.dport, pkt->proto))
+		*reason = XDNAT_PASS_NO_RULE;
+	return half;
+}
+
+static __always_inline struct xdnat_half *frame_fast6(const struct xdp_md *ctx, struct packet *pkt,
+						      struct translation *to,
+						      enum xdnat_reason *reason)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	__be32 *ports = plain6_ports(ip, end);
+	struct xdnat_half *half;
+	bool is_known;
+
+	if (!ports)
+		return NULL;
+	if (is_foreign((union xdnat_ports){.both = *ports})) {
+		*reason = XDNAT_PASS_NO_RULE;
+		return NULL;
+	}
+	if (!plain6_is_whole(ip, ports, end, pkt))
+		return NULL;
+	half = flow_copy6(pkt, ctx->ingress_ifindex, to, &is_known);
+	if (half)
+		rewrite6(pkt, to);
+	else if (!is_known && !rule_find6(&ip->daddr, pkt->ports.dport, pkt->proto))
+		*reason = XDNAT_PASS_NO_RULE;
+	return half;
+}
+
 /*
  * Decides what needs no deciding: an established packet is rewritten, what can be
  * nobody's passes. False: a case for frame_slow().
@@ -113,32 +169,22 @@ static __always_inline bool frame_fast(const struct xdp_md *ctx, enum xdnat_reas
 				       __u32 *out_ifindex)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+	struct packet pkt = {.eth = data};
 	struct xdnat_half *half = NULL;
 	struct translation to;
-	struct packet pkt = {};
-	enum whose whose = SLOW_PATHS;
-	__u32 rule = 0;
+	__be16 ethertype;
 
-	*reason = packet_parse(data, end, &pkt);
-	if (*reason)
-		return *reason < XDNAT_FIRST_HAND_ON;
-	if (pkt.ip4) {
-		half = flow_copy4(&pkt, ctx->ingress_ifindex, &to, &whose);
-		if (half)
-			rewrite4(&pkt, &to);
-		else if (whose == NO_FLOWS)
-			rule = rule_find4(pkt.ip4->daddr, pkt.ports.dport, pkt.proto);
-	} else if (pkt.ip6) {
-		half = flow_copy6(&pkt, ctx->ingress_ifindex, &to, &whose);
-		if (half)
-			rewrite6(&pkt, &to);
-		else if (whose == NO_FLOWS)
-			rule = rule_find6(&pkt.ip6->daddr, pkt.ports.dport, pkt.proto);
-	}
-	if (!half) {
-		*reason = XDNAT_PASS_NO_RULE;
-		return whose != SLOW_PATHS && !rule;
-	}
+	*reason = XDNAT_FORWARDED;
+	if (data + ETH_HLEN > end)
+		return false;
+	/* struct ethhdr is packed: through it these are two loads. */
+	ethertype = *(const __be16 *)(data + offsetof(struct ethhdr, h_proto));
+	if (ethertype == bpf_htons(ETH_P_IP))
+		half = frame_fast4(ctx, &pkt, &to, reason);
+	else if (ethertype == bpf_htons(ETH_P_IPV6))
+		half = frame_fast6(ctx, &pkt, &to, reason);
+	if (!half)
+		return *reason != XDNAT_FORWARDED;
 	half_count(half, 1, pkt.bytes);
 	*out_ifindex = to.out_ifindex;
 	return true;

@@ -7,9 +7,7 @@
 #define XDNAT_GLANCE_BPF_H
 
 #include "maps.bpf.h"
-#include "packet.bpf.h"
-
-#define IP4_FIRST_BYTE 0x45 /* version 4, five words */
+#include "plain.bpf.h"
 
 static __always_inline __u32 skb_l2_bytes(const struct __sk_buff *skb)
 {
@@ -27,36 +25,21 @@ static __always_inline void *glance_l3(const struct __sk_buff *skb, void *data, 
 	return data + (skb_l2_bytes(skb) & ETH_HLEN);
 }
 
-/* The ports of a TCP or UDP packet without tag, options, extension headers and fragments.
- * False: skb_parse() has to look. Of what that finds malformed they may be anything. */
+/* The ports of a plain packet. False: skb_parse() has to look. */
 static __always_inline bool skb_glance(const struct __sk_buff *skb, union xdnat_ports *ports)
 {
-	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end, *l4;
-	const struct ipv6hdr *ip6;
-	const struct iphdr *ip4;
-	__u8 proto;
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	__be32 *found = NULL;
 
-	if (data + ETH_HLEN + sizeof(*ip4) + sizeof(*ports) > end || skb->vlan_present)
+	if (data + ETH_HLEN > end || skb->vlan_present)
 		return false;
-	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		ip4 = glance_l3(skb, data, 4);
-		if (*(const __u8 *)ip4 != IP4_FIRST_BYTE || ip4->frag_off & IP_MORE_OR_OFFSET)
-			return false;
-		proto = ip4->protocol;
-		l4 = (void *)(ip4 + 1);
-	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		ip6 = glance_l3(skb, data, 6);
-		if ((void *)(ip6 + 1) > end)
-			return false;
-		proto = ip6->nexthdr;
-		l4 = (void *)(ip6 + 1);
-	} else {
-		return false;
-	}
-	if ((proto != IPPROTO_TCP && proto != IPPROTO_UDP) || l4 + sizeof(*ports) > end)
-		return false;
-	*ports = *(const union xdnat_ports *)l4;
-	return true;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		found = plain4_ports(glance_l3(skb, data, 4), end);
+	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		found = plain6_ports(glance_l3(skb, data, 6), end);
+	if (found)
+		ports->both = *found;
+	return found;
 }
 
 #endif

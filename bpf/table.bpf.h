@@ -341,21 +341,21 @@ static __always_inline void *slot_if_has(bool is_v6, void *slot, const void *key
 	return differ ? NULL : slot;
 }
 
-/* The visible slot of a key among those of its home from one to another, in the order in
- * which they are looked through; for who rewrites at once: looks at *word once more, by
- * half_is_still(), when it has read what it needs. */
-static __always_inline void *table_probe(bool is_v6, const void *key, __u64 home, __u32 from,
-					 __u32 to, __u64 *word)
+/*
+ * The slot of a key at its home, for who rewrites at once if *word says that it is settled,
+ * and looks at that once more, by half_is_still(), when it has read what it needs.
+ */
+static __always_inline void *table_probe(bool is_v6, const void *key, __u64 home, __u64 *word)
 {
 	void *slots = bucket_slots(is_v6, xdnat_home_bucket(home)), *slot;
 
 	if (!slots)
 		return NULL;
-	for (__u32 i = from; i < to; i++) {
+	for (__u32 i = 0; i < XDNAT_SLOTS; i++) {
 		slot = slot_of(is_v6, slots, xdnat_home_slot(home) + i);
 		*word = READ_ONCE(half_of(is_v6, slot)->word);
 		slot = slot_if_has(is_v6, slot + after_load(*word), key);
-		if (slot && word_is_visible(*word))
+		if (slot)
 			return slot;
 	}
 	return NULL;
@@ -537,13 +537,16 @@ static __always_inline int overflow_judge(bool is_v6, struct insertion *in)
 	return insertion_judge(in);
 }
 
-/* Frees the hidden slot, which is ours. */
+/* Frees the hidden slot, which is ours. A free slot has nobody's key: table_probe() meets
+ * the one that has. */
 static __always_inline void slot_free(bool is_v6, void *slot, __u32 place)
 {
 	struct xdnat_bucket *known = bucket_get(is_v6, place / XDNAT_SLOTS);
+	__u32 *proto = slot + slot_key_bytes(is_v6) - sizeof(*proto);
 	struct xdnat_half *half = half_of(is_v6, slot);
 
 	overflow_forget(is_v6, slot, place);
+	*proto = 0;
 	__sync_lock_test_and_set(&half->word, half->word & XDNAT_OWNER_MASK);
 	if (known)
 		__sync_fetch_and_sub(&known->taken, 1);
