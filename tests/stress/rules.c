@@ -127,9 +127,20 @@ static int fill_port(struct stress_bpf *skeleton, uint32_t entry)
 					  &may_be_kept, sizeof(may_be_kept), BPF_ANY);
 }
 
+/* Every port is somebody's. */
+static int fill_port_bits(struct stress_bpf *skeleton)
+{
+	static struct xdnat_port_bits bits;
+	uint32_t zero = 0;
+
+	memset(&bits, 0xff, sizeof(bits));
+	return bpf_map__update_elem(skeleton->maps.xdnat_ports, &zero, sizeof(zero), &bits,
+				    sizeof(bits), BPF_ANY);
+}
+
 int rules_fill(struct stress_bpf *skeleton)
 {
-	int err = 0;
+	int err = fill_port_bits(skeleton);
 
 	for (uint32_t i = 0; !err && i < STRESS_PORTS; i++)
 		err = fill_port(skeleton, i);

@@ -9,7 +9,7 @@
 #include "rules.h"
 
 #define MOVE_SECONDS 0.05 /* neighbours move so often */
-#define FORCED_OF    8	  /* passes: in one of them a flow is ended by force */
+#define FORCED_OF    2	  /* passes: in one of them a flow is ended by force */
 #define EMBRYOS_MAX  (XDNAT_SLOTS / 2)
 
 static int compare_keys(const void *left, const void *right)
