@@ -50,12 +50,10 @@ static void context_fill(union context *context, const struct shot *shot,
 	}
 }
 
-static const uint8_t blank[BENCH_FRAME6_BYTES];
-
 int measure_packet(const struct world *world, const struct shot *shot, uint32_t position,
 		   uint8_t *out, uint32_t *action)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = blank, .data_size_in = shot->bytes,
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = shot->frame, .data_size_in = shot->bytes,
 		    .data_out = out, .data_size_out = shot->bytes);
 	union context context;
 	int err;
@@ -71,7 +69,7 @@ int measure_packet(const struct world *world, const struct shot *shot, uint32_t 
 static int send_from(const struct world *world, const struct shot *shot, uint32_t row,
 		     uint32_t count)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = blank, .data_size_in = shot->bytes,
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = shot->frame, .data_size_in = shot->bytes,
 		    .repeat = count);
 	union context context;
 

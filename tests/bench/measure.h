@@ -26,8 +26,9 @@ struct packets {
 struct shot {
 	int program; /* descriptor */
 	uint32_t ingress;
-	uint32_t bytes; /* of a frame */
-	bool is_skb;	/* a tc program */
+	const void *frame; /* any one of them: of skbs the kernel takes the protocol down */
+	uint32_t bytes;	   /* of a frame */
+	bool is_skb;	   /* a tc program */
 };
 
 /* The first of a contest is an empty program, the second ours, compared with each of

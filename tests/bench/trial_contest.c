@@ -55,6 +55,7 @@ struct shot trial_shot(const struct trial *trial, const struct stream *stream, i
 	return (struct shot){
 		.program = program,
 		.ingress = world_ingress(&trial->world, stream->direction),
+		.frame = stream->packets.frame,
 		.bytes = stream_frame_bytes(stream),
 		.is_skb = trial->row->hook != XDNAT_HOOK_XDP,
 	};

@@ -82,18 +82,24 @@ static int fill_any(struct bench_bpf *skeleton, uint32_t id)
 	return err;
 }
 
-/* Those of both sets' rules, but for "*": with it, nothing would be foreign. */
-static int fill_port_bits(struct bench_bpf *skeleton)
+static void set_bit(__u64 *bits, uint16_t port_host)
 {
-	static struct xdnat_port_bits bits;
-	__be16 port = htons(FLOWS_TARGET_PORT);
+	__be16 port = htons(port_host);
+
+	bits[port / XDNAT_PORTS_A_WORD] |= 1ULL << port % XDNAT_PORTS_A_WORD;
+}
+
+/* Those of both sets' rules, but for "*": with it, nothing would be foreign. */
+static int fill_port_bits(struct bench_bpf *skeleton, uint32_t ruled)
+{
+	struct xdnat_port_bits bits = {};
 	uint32_t zero = 0;
 
-	bits.as_source[port / XDNAT_PORTS_A_WORD] |= 1ULL << port % XDNAT_PORTS_A_WORD;
-	for (int i = 0; i <= WORLD_EXACT_RULES; i++) {
-		port = htons(FLOWS_PORT + i);
-		bits.as_destination[port / XDNAT_PORTS_A_WORD] |= 1ULL << port % XDNAT_PORTS_A_WORD;
-	}
+	set_bit(bits.as_source, FLOWS_TARGET_PORT);
+	for (uint32_t i = 0; i <= WORLD_EXACT_RULES; i++)
+		set_bit(bits.as_destination, FLOWS_PORT + i);
+	for (uint32_t i = 0; i < ruled; i++)
+		set_bit(bits.as_destination, flows_ruled_port_host(i));
 	return bpf_map__update_elem(skeleton->maps.xdnat_ports, &zero, sizeof(zero), &bits,
 				    sizeof(bits), BPF_ANY);
 }
@@ -204,7 +210,7 @@ int world_fill_rules(const struct world *world)
 	for (int i = 0; !err && i < 8; i++)
 		err = fill_rule(skeleton, kinds[i / 2], i % 2);
 	if (!err)
-		err = fill_port_bits(skeleton);
+		err = fill_port_bits(skeleton, world->setup.rules);
 	if (!err)
 		err = fill_snat_ports(skeleton);
 	if (!err && world->setup.rules)
