@@ -30,29 +30,6 @@ static __always_inline const struct xdnat_key6 *key6_of(const struct tuple *tupl
 	return (const void *)tuple;
 }
 
-static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_key4 *key)
-{
-	/* Read through the member Clang would split it: it has four bytes' alignment. */
-	const __u64 *addrs = (const void *)&pkt->ip4->saddr;
-
-	*key = (struct xdnat_key4){
-		.both = *addrs,
-		.ports = pkt->ports,
-		.proto = pkt->proto,
-	};
-}
-
-static __always_inline void packet_key6(const struct packet *pkt, struct xdnat_key6 *key)
-{
-	const __u64 *addrs = (const void *)&pkt->ip6->saddr;
-	__u64 *to = (void *)key;
-
-	for (int i = 0; i < 4; i++)
-		to[i] = addrs[i];
-	key->ports = pkt->ports;
-	key->proto = pkt->proto;
-}
-
 /* The half whose packets look like tuple: false if there is none. */
 static __noinline bool flow_find(const struct tuple *tuple, struct stored *stored)
 {
@@ -309,11 +286,12 @@ static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, _
 						     struct translation *to, bool *is_known)
 {
 	struct xdnat_half4 *half4;
-	struct xdnat_key4 key;
-	__u64 word, home;
+	struct packet_key key = {
+		.addrs = &pkt->ip4->saddr,
+		.rest = pkt->ports.both | (__u64)pkt->proto << 32,
+	};
+	__u64 word, home = packet_key_home(false, &key);
 
-	packet_key4(pkt, &key);
-	home = key_home(false, &key);
 	half4 = table_probe(false, &key, home, &word);
 	*is_known = half4 || bucket_is_overflowed(false, home);
 	if (!half4 || !life_is_settled(word) || !life_is_usual(&half4->half, word, pkt, ingress))
@@ -327,11 +305,12 @@ static __always_inline struct xdnat_half *flow_copy6(const struct packet *pkt, _
 						     struct translation *to, bool *is_known)
 {
 	struct xdnat_half6 *half6;
-	struct xdnat_key6 key;
-	__u64 word, home;
+	struct packet_key key = {
+		.addrs = &pkt->ip6->saddr,
+		.rest = pkt->ports.both | (__u64)pkt->proto << 32,
+	};
+	__u64 word, home = packet_key_home(true, &key);
 
-	packet_key6(pkt, &key);
-	home = key_home(true, &key);
 	half6 = table_probe(true, &key, home, &word);
 	*is_known = half6 || bucket_is_overflowed(true, home);
 	if (!half6 || !life_is_settled(word) || !life_is_usual(&half6->half, word, pkt, ingress))

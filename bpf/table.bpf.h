@@ -252,7 +252,8 @@ static __always_inline bool slot_has(bool is_v6, const void *slot, const void *k
 
 static __always_inline __u64 key_home(bool is_v6, const void *key)
 {
-	return xdnat_home(is_v6 ? xdnat_hash6(key, hash_seeds) : xdnat_hash4(key, hash_seeds),
+	return xdnat_home(is_v6 ? xdnat_key6_hash(key, hash_seeds)
+				: xdnat_key4_hash(key, hash_seeds),
 			  home_buckets);
 }
 
@@ -327,16 +328,33 @@ static __always_inline void *table_find(bool is_v6, const void *key, __u64 *word
 	return table_slot(is_v6, *place);
 }
 
+/* What a packet has of a key: both addresses stand in it as in the key, at addrs. */
+struct packet_key {
+	const void *addrs;
+	__u64 rest; /* ports and protocol, as the key's last word */
+};
+
+static __always_inline __u64 packet_key_home(bool is_v6, const struct packet_key *key)
+{
+	const __be32 *addrs = key->addrs;
+	__u32 ports = key->rest, proto = key->rest >> 32;
+
+	return xdnat_home(is_v6 ? xdnat_hash6(addrs, ports, proto, hash_seeds)
+				: xdnat_hash4(addrs, ports, proto, hash_seeds),
+			  home_buckets);
+}
+
 /* Has the slot that key? All of it is read before what is read through the slot that is
  * returned; NULL: no. */
-static __always_inline void *slot_if_has(bool is_v6, void *slot, const void *key)
+static __always_inline void *slot_if_has(bool is_v6, void *slot, const struct packet_key *key)
 {
 	const volatile __u64 *have = slot;
-	const __u64 *want = key;
-	__u64 differ = (have[0] ^ want[0]) | (have[1] ^ want[1]);
+	const __u64 *addrs = key->addrs;
+	__u64 differ = have[0] ^ addrs[0];
 
 	if (is_v6)
-		differ |= (have[2] ^ want[2]) | (have[3] ^ want[3]) | (have[4] ^ want[4]);
+		differ |= (have[1] ^ addrs[1]) | (have[2] ^ addrs[2]) | (have[3] ^ addrs[3]);
+	differ |= have[is_v6 ? 4 : 1] ^ key->rest;
 	slot += after_load(differ);
 	return differ ? NULL : slot;
 }
@@ -345,7 +363,8 @@ static __always_inline void *slot_if_has(bool is_v6, void *slot, const void *key
  * The slot of a key at its home, for who rewrites at once if *word says that it is settled,
  * and looks at that once more, by half_is_still(), when it has read what it needs.
  */
-static __always_inline void *table_probe(bool is_v6, const void *key, __u64 home, __u64 *word)
+static __always_inline void *table_probe(bool is_v6, const struct packet_key *key, __u64 home,
+					 __u64 *word)
 {
 	void *slots = bucket_slots(is_v6, xdnat_home_bucket(home)), *slot;
 

@@ -194,21 +194,34 @@ static inline __attribute__((always_inline)) __u64 xdnat_mix(__u64 sum)
 	return (sum ^ sum >> 32) * 0x9e3779b97f4a7c15ULL; /* 2^64 / the golden ratio */
 }
 
-static inline __attribute__((always_inline)) __u64 xdnat_hash4(const struct xdnat_key4 *key,
-							       const volatile __u64 *seeds)
+/* addrs: source and destination, as they stand in a packet; so in xdnat_hash6(). */
+static inline __attribute__((always_inline)) __u64
+xdnat_hash4(const __be32 *addrs, __be32 ports, __u32 proto, const volatile __u64 *seeds)
 {
-	return xdnat_mix((seeds[0] + key->dst) * (seeds[1] + key->src) +
-			 (seeds[2] + key->proto) * (seeds[3] + key->ports.both));
+	return xdnat_mix((seeds[0] + addrs[1]) * (seeds[1] + addrs[0]) +
+			 (seeds[2] + proto) * (seeds[3] + ports));
 }
 
-static inline __attribute__((always_inline)) __u64 xdnat_hash6(const struct xdnat_key6 *key,
-							       const volatile __u64 *seeds)
+static inline __attribute__((always_inline)) __u64
+xdnat_hash6(const __be32 *addrs, __be32 ports, __u32 proto, const volatile __u64 *seeds)
 {
-	return xdnat_mix((seeds[0] + key->src[1]) * (seeds[1] + key->src[0]) +
-			 (seeds[2] + key->src[3]) * (seeds[3] + key->src[2]) +
-			 (seeds[4] + key->dst[1]) * (seeds[5] + key->dst[0]) +
-			 (seeds[6] + key->dst[3]) * (seeds[7] + key->dst[2]) +
-			 (seeds[8] + key->proto) * (seeds[9] + key->ports.both));
+	return xdnat_mix((seeds[0] + addrs[1]) * (seeds[1] + addrs[0]) +
+			 (seeds[2] + addrs[3]) * (seeds[3] + addrs[2]) +
+			 (seeds[4] + addrs[5]) * (seeds[5] + addrs[4]) +
+			 (seeds[6] + addrs[7]) * (seeds[7] + addrs[6]) +
+			 (seeds[8] + proto) * (seeds[9] + ports));
+}
+
+static inline __attribute__((always_inline)) __u64 xdnat_key4_hash(const struct xdnat_key4 *key,
+								   const volatile __u64 *seeds)
+{
+	return xdnat_hash4(&key->src, key->ports.both, key->proto, seeds);
+}
+
+static inline __attribute__((always_inline)) __u64 xdnat_key6_hash(const struct xdnat_key6 *key,
+								   const volatile __u64 *seeds)
+{
+	return xdnat_hash6(key->src, key->ports.both, key->proto, seeds);
 }
 
 /* Where a key of that hash is at home, among so many buckets. The upper half of the

@@ -145,8 +145,8 @@ bool store_table_find(const struct store_table *table, const union store_half *k
 {
 	const struct xdnat_config *config = &table->store->config;
 	const struct layout *layout = &layouts[table->is_v6];
-	uint64_t hash = table->is_v6 ? xdnat_hash6(&key->v6.key, config->hash_seeds)
-				     : xdnat_hash4(&key->v4.key, config->hash_seeds);
+	uint64_t hash = table->is_v6 ? xdnat_key6_hash(&key->v6.key, config->hash_seeds)
+				     : xdnat_key4_hash(&key->v4.key, config->hash_seeds);
 	uint32_t home = xdnat_home_bucket(xdnat_home(hash, config->home_buckets)), place;
 	int elsewhere = table->store->maps[STORE_OVERFLOW4 + table->is_v6];
 

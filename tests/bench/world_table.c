@@ -83,8 +83,8 @@ uint32_t world_home(const struct world *world, const struct flows *flows, uint32
 		.ports = key6.ports,
 		.proto = key6.proto,
 	};
-	hash = flows->is_v6 ? xdnat_hash6(&key6, (const volatile __u64 *)rodata->hash_seeds)
-			    : xdnat_hash4(&key4, (const volatile __u64 *)rodata->hash_seeds);
+	hash = flows->is_v6 ? xdnat_key6_hash(&key6, (const volatile __u64 *)rodata->hash_seeds)
+			    : xdnat_key4_hash(&key4, (const volatile __u64 *)rodata->hash_seeds);
 	return xdnat_home_bucket(xdnat_home(hash, rodata->home_buckets));
 }
 

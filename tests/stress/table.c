@@ -145,7 +145,7 @@ uint32_t table_home(const struct table *table, const struct xdnat_key6 *key)
 {
 	struct xdnat_key4 key4 = key4_of(key);
 	uint64_t hash =
-		table->is_v6 ? xdnat_hash6(key, table->seeds) : xdnat_hash4(&key4, table->seeds);
+		table->is_v6 ? xdnat_key6_hash(key, table->seeds) : xdnat_key4_hash(&key4, table->seeds);
 
 	return xdnat_home_bucket(xdnat_home(hash, table->homes));
 }
