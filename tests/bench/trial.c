@@ -299,12 +299,16 @@ static int establish_row(struct trial *trial)
 {
 	const struct program_case *row = trial->row;
 	uint32_t first = row->percent ? trial->filled : 0;
+	int err = 0;
 
 	if (row->kind == CASE_FOREIGN || trial_makes_flows(row))
 		return 0;
 	if (row->percent)
 		trial->filled = trial->timed[SIDE_OURS].flows.count;
-	return establish(trial, first);
+	/* Other rows' flows would have the better places. */
+	for (int is_v6 = 0; !err && !row->percent && is_v6 < 2; is_v6++)
+		err = world_clear(&trial->world, is_v6);
+	return err ? err : establish(trial, first);
 }
 
 /* Whether packets must have been translated: floors only read them. */
