@@ -162,7 +162,7 @@ int program_create(const struct instance *instance, uint32_t flows)
 	if (!err)
 		err = load_new(programs, &config);
 	if (!err)
-		err = program_pin_instance(instance, programs);
+		err = program_pin_instance(instance, programs, NULL);
 	progress_end();
 	program_free(programs);
 	return err;
@@ -197,6 +197,57 @@ int program_reuse_maps(const struct instance *instance, struct bpf_object *objec
 		if (!err && !bpf_map__is_internal(map))
 			err = reuse_map(instance, map);
 	}
+	return err;
+}
+
+/* Maps of the version with ABI 3 that are this one's, too; the others are made anew. */
+static const char *const shared_maps[] = {
+	"xdnat_listeners",  "xdnat_ranges", "xdnat_prefixes", "xdnat_target_ports", "xdnat_snat",
+	"xdnat_snat_ports", "xdnat_rules",  "xdnat_specs",    "xdnat_interfaces",   "xdnat_devices",
+	"xdnat_neighbours", "xdnat_stats",  "xdnat_pickups",
+};
+
+static int share_maps(const struct instance *older, struct xdnat_bpf *skeleton)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < sizeof(shared_maps) / sizeof(shared_maps[0]); i++)
+		err = reuse_map(older, bpf_object__find_map_by_name(skeleton->obj, shared_maps[i]));
+	return err;
+}
+
+int program_take_over(const struct instance *instance, const struct instance *older,
+		      const struct xdnat_config *had, struct programs **loaded)
+{
+	struct programs *programs = NULL;
+	struct xdnat_config config = *had;
+	int err = capacity_need_memory(had->flows);
+
+	*loaded = NULL;
+	if (err)
+		return fail(err,
+			    "upgrading needs memory for tables of %u flows of each family beside "
+			    "those that are loaded, and there is not so much; free some, or type: "
+			    "xdnat unload --all, then load with a smaller --flows",
+			    had->flows);
+	config.abi = XDNAT_ABI;
+	capacity_set(&config, had->flows);
+	err = fill_random(config.hash_seeds, sizeof(config.hash_seeds));
+	if (!err)
+		err = open_programs(&programs);
+	if (!err)
+		err = test_programs(programs, &config);
+	if (!err)
+		err = share_maps(older, programs->skeleton);
+	if (!err)
+		err = load_new(programs, &config);
+	if (!err)
+		err = program_pin_instance(instance, programs, older);
+	progress_end();
+	if (err)
+		program_free(programs);
+	else
+		*loaded = programs;
 	return err;
 }
 

@@ -13,7 +13,9 @@ struct programs {
 };
 
 /* Pins all maps and programs. Made under another name, so that an instance is there whole
- * or not at all. On error with fail() nothing stays. */
-int program_pin_instance(const struct instance *instance, const struct programs *programs);
+ * or not at all. older: NULL, or the instance that it is to take over from, whose links
+ * are pinned in it, too. On error with fail() nothing stays. */
+int program_pin_instance(const struct instance *instance, const struct programs *programs,
+			 const struct instance *older);
 
 #endif

@@ -61,21 +61,25 @@ static int pin_programs(const struct programs *programs, const char *dir, const 
 	return err;
 }
 
-int program_pin_instance(const struct instance *instance, const struct programs *programs)
+int program_pin_instance(const struct instance *instance, const struct programs *programs,
+			 const struct instance *older)
 {
+	void (*clear)(const char *) = older ? pins_forget : pins_remove;
 	char dir[PINS_DIR_BYTES];
 	int err;
 
 	pins_new_dir(instance, dir);
-	pins_remove(dir);
+	clear(dir);
 	err = mkdir(dir, 0700) ? -errno : pin_maps(programs, dir);
 	if (!err)
 		err = pin_programs(programs, dir, NOT_BESIDE);
+	if (!err && older)
+		err = pins_link_again(older->pin_dir, dir);
 	if (!err && rename(dir, instance->pin_dir))
 		err = -errno;
 	if (!err)
 		return 0;
-	pins_remove(dir);
+	clear(dir);
 	return fail_kernel(err, "cannot pin maps and programs at %s", instance->pin_dir);
 }
 
