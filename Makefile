@@ -43,8 +43,9 @@ COMMON := addr attach attach_own attach_shared attach_tc capacity clock confirm 
 	snat_record source spec spec_key spec_listener spec_ports spec_rule store store_change \
 	store_flow store_listener store_network store_pin store_port_bits store_prefix store_rule \
 	store_snat store_table store_target_port sweep \
-	target_port target_side upgrade
-XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_options cmd_load_report cmd_unload \
+	target_port target_side upgrade program_pin instance_abi migrate store_abi3
+XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_migrate cmd_load_options \
+	cmd_load_report cmd_unload \
 	cmd_confirm cmd_status cmd_rule cmd_rule_edit cmd_flow cmd_flow_end cmd_stats flow_filter \
 	flow_print help_topic problem problem_listener problem_rule rule_change rule_edit \
 	rule_lines rule_options rule_plan rule_record rule_set
@@ -63,7 +64,8 @@ $(B)/xdnat $(B)/xdnatd:
 $(B)/user/%.o: user/%.c Makefile | $(B)/user
 	$(call say,CC,$<)
 	$(Q)$(CC) $(USER_CFLAGS) -MMD -MP -c -o $@ $<
-$(B)/user/capacity.o $(B)/user/program.o $(B)/user/selftest.o: $(B)/xdnat.skel.h $(B)/clock.skel.h
+$(B)/user/capacity.o $(B)/user/program.o $(B)/user/program_pin.o $(B)/user/selftest.o: \
+		$(B)/xdnat.skel.h $(B)/clock.skel.h
 $(B)/user/attach_shared.o: $(B)/xdnat.skel.h
 
 $(B)/%.bpf.o: bpf/%.bpf.c Makefile | $(B)/user

@@ -13,25 +13,35 @@
 static const char *const map_names[] = {"xdnat_config", "xdnat_interfaces"};
 #define OWN_MAPS (sizeof(map_names) / sizeof(map_names[0]))
 
+/* 0: it is not there. */
+static uint32_t map_id(const char *pin_dir, const char *name)
+{
+	struct bpf_map_info info = {};
+	uint32_t length = sizeof(info);
+	char path[PATH_MAX];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", pin_dir, name);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	bpf_obj_get_info_by_fd(fd, &info, &length);
+	close(fd);
+	return info.id;
+}
+
 struct attach_own attach_own_read(const char *pin_dir)
 {
 	struct attach_own own = {};
 
-	for (size_t i = 0; i < OWN_MAPS; i++) {
-		struct bpf_map_info info = {};
-		uint32_t length = sizeof(info);
-		char path[PATH_MAX];
-		int fd;
-
-		snprintf(path, sizeof(path), "%s/%s", pin_dir, map_names[i]);
-		fd = bpf_obj_get(path);
-		if (fd < 0)
-			continue;
-		if (!bpf_obj_get_info_by_fd(fd, &info, &length))
-			own.ids[i] = info.id;
-		close(fd);
-	}
+	for (size_t i = 0; i < OWN_MAPS; i++)
+		own.ids[i] = map_id(pin_dir, map_names[i]);
 	return own;
+}
+
+struct attach_own attach_own_read_build(const char *pin_dir)
+{
+	return (struct attach_own){.ids = {map_id(pin_dir, map_names[0])}};
 }
 
 bool attach_own_has(const struct attach_own *own, int program)

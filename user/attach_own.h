@@ -17,6 +17,8 @@ struct attach_own {
 
 /* Of the instance whose pins are in that directory. */
 struct attach_own attach_own_read(const char *pin_dir);
+/* The same without those of the build that it is upgraded from. */
+struct attach_own attach_own_read_build(const char *pin_dir);
 bool attach_own_has(const struct attach_own *own, int program);
 /* The same by the program's id; 0 is nobody's. */
 bool attach_own_has_id(const struct attach_own *own, uint32_t program);

@@ -251,11 +251,23 @@ bool attach_tc_is_attached(const struct instance *instance, uint32_t ifindex)
 	return find_own(&own, ifindex, false) && find_own(&own, ifindex, true);
 }
 
+static bool is_any_attached(const struct attach_own *own, uint32_t ifindex)
+{
+	return find_own(own, ifindex, false) || find_own(own, ifindex, true);
+}
+
 bool attach_tc_is_any_attached(const struct instance *instance, uint32_t ifindex)
 {
 	struct attach_own own = attach_own_read(instance->pin_dir);
 
-	return find_own(&own, ifindex, false) || find_own(&own, ifindex, true);
+	return is_any_attached(&own, ifindex);
+}
+
+bool attach_tc_is_build_attached(const struct instance *instance, uint32_t ifindex)
+{
+	struct attach_own own = attach_own_read_build(instance->pin_dir);
+
+	return is_any_attached(&own, ifindex);
 }
 
 static int replace(const struct attach_own *own, uint32_t ifindex, bool is_egress, int program)

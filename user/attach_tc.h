@@ -31,6 +31,8 @@ void attach_tc_remove_all(const char *pin_dir);
 /* True if both are there; if any is. */
 bool attach_tc_is_attached(const struct instance *instance, uint32_t ifindex);
 bool attach_tc_is_any_attached(const struct instance *instance, uint32_t ifindex);
+/* The same without those of the build that it is upgraded from. */
+bool attach_tc_is_build_attached(const struct instance *instance, uint32_t ifindex);
 /* Puts programs in the places of ours that run on ifindex, each atomically, and gives
  * those' descriptors in before, to be closed; -1 where we have none. 0 or -errno
  * without fail(). */

@@ -8,6 +8,7 @@
 #include "confirm.h"
 #include "fail.h"
 #include "interface.h"
+#include "migrate.h"
 #include "out.h"
 #include "store.h"
 
@@ -26,23 +27,33 @@ static int report(const struct cmd_context *context, bool confirmed)
 	return 0;
 }
 
-int cmd_confirm(struct cmd_context *context, const char *const *words, size_t count)
+/* By an earlier version, too: load does not upgrade it before that is said. */
+static int need_loaded(const struct instance *instance)
 {
 	struct store *store = NULL;
+	struct xdnat_config config;
+	struct instance older;
 	int err;
+
+	if (instance_older(instance, &older)) {
+		err = migrate_config(instance, &config);
+		return err ?: store_need_netns_cookie(config.netns_cookie);
+	}
+	err = store_open(instance, &store);
+	if (err == -ENOTLOADED)
+		fail(err, "xdnat is not loaded (instance \"%s\"): there is nothing to confirm",
+		     instance->name);
+	if (!err)
+		err = interface_need_netns(instance, store);
+	store_close(store);
+	return err;
+}
+
+int cmd_confirm(struct cmd_context *context, const char *const *words, size_t count)
+{
+	int err = need_loaded(&context->instance);
 
 	(void)words;
 	(void)count;
-	err = store_open(&context->instance, &store);
-	if (err == -ENOTLOADED)
-		fail(err, "xdnat is not loaded (instance \"%s\"): there is nothing to confirm",
-		     context->instance.name);
-	if (!err)
-		err = interface_need_netns(&context->instance, store);
-	if (err)
-		goto out;
-	err = report(context, confirm_cancel(&context->instance));
-out:
-	store_close(store);
-	return err;
+	return err ?: report(context, confirm_cancel(&context->instance));
 }

@@ -88,7 +88,7 @@ static int count_live(const struct store_flow *flow, void *context)
 {
 	uint64_t *count = context;
 
-	*count += !flow->expired;
+	*count += !flow->expired && !flow->is_orphan;
 	progress_step(*count, 0);
 	return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "attach.h"
 #include "cmd.h"
+#include "cmd_load_migrate.h"
 #include "cmd_load_options.h"
 #include "cmd_load_report.h"
 #include "confirm.h"
@@ -17,6 +18,7 @@
 #include "listener.h"
 #include "log.h"
 #include "memory.h"
+#include "migrate.h"
 #include "mode.h"
 #include "netlink.h"
 #include "nexthop.h"
@@ -37,9 +39,10 @@ struct loading {
 	size_t attached; /* the first ones of them */
 	json_t *changes; /* by cmd_load_note() */
 	struct snat_range snat_ports;
-	bool is_new;	 /* this call made the instance */
-	bool is_watched; /* this call started what undoes it */
-	bool is_for_all; /* no interface was named */
+	bool is_new;	  /* this call made the instance */
+	bool is_migrated; /* this call made it one of this build */
+	bool is_watched;  /* this call started what undoes it */
+	bool is_for_all;  /* no interface was named */
 };
 
 /* The named interfaces, each once; all that are loaded if none is named. */
@@ -74,31 +77,31 @@ static int check_kept(const struct loading *loading)
 
 	if (!err)
 		err = store_config(loading->store, &config);
-	if (!err && cmd_load_wish.flows && cmd_load_wish.flows != config.flows)
-		return fail(-EEXIST,
-			    "this instance has room for %u flows and keeps it while it is loaded; "
-			    "leave --flows away, or type: xdnat unload --all",
-			    config.flows);
-	return err;
+	return err ?: cmd_load_check_flows(&config);
 }
 
 static int open_instance(struct loading *loading)
 {
-	int err;
+	struct instance older;
+	int err = 0;
 
-	if (!instance_is_loaded(loading->instance)) {
+	if (instance_older(loading->instance, &older)) {
+		err = cmd_load_migrate(loading->instance);
+		loading->is_migrated = !err;
+	} else if (!instance_is_loaded(loading->instance)) {
 		if (!loading->count)
 			return instance_fail_not_loaded(loading->instance);
 		confirm_cancel(loading->instance); /* of one whose pins were removed by hand */
 		err = program_create(loading->instance, cmd_load_wish.flows
 								? cmd_load_wish.flows
 								: memory_default_flows());
-		if (err)
-			return err;
-		loading->is_new = true;
+		loading->is_new = !err;
+	} else {
+		migrate_forget(loading->instance);
 	}
-	err = store_open(loading->instance, &loading->store);
-	return err ? err : check_kept(loading);
+	if (!err)
+		err = store_open(loading->instance, &loading->store);
+	return err ?: check_kept(loading);
 }
 
 /* From then on rules' source ports are of the range that was asked for. */
@@ -224,6 +227,19 @@ static void note_upgrade(const struct store_interface *row, void *context)
 			      (struct cmd_load_change){.word = "upgraded"});
 }
 
+static int note_migration(struct loading *loading)
+{
+	struct store_interface *rows = NULL;
+	size_t count = 0;
+	int err = store_interfaces(loading->store, &rows, &count);
+
+	for (size_t i = 0; i < count; i++)
+		if (attach_is_attached(loading->instance, &rows[i]))
+			note_upgrade(&rows[i], loading);
+	free(rows);
+	return err;
+}
+
 /* The instance was there before: its programs become those of this build. Last of
  * what can be undone, so that a load that fails has replaced nothing. */
 static int upgrade(struct loading *loading)
@@ -233,6 +249,8 @@ static int upgrade(struct loading *loading)
 
 	if (loading->is_new)
 		return 0;
+	if (loading->is_migrated)
+		return note_migration(loading);
 	err = upgrade_programs(loading->instance, loading->store, note_upgrade, loading);
 	if (!err)
 		err = store_open(loading->instance, &reopened);

@@ -65,3 +65,13 @@ int cmd_load_check(bool is_for_all, struct snat_range *snat_ports)
 	return cmd_load_wish.snat_ports ? snat_range_parse(cmd_load_wish.snat_ports, snat_ports)
 					: 0;
 }
+
+int cmd_load_check_flows(const struct xdnat_config *config)
+{
+	if (!cmd_load_wish.flows || cmd_load_wish.flows == config->flows)
+		return 0;
+	return fail(-EEXIST,
+		    "this instance has room for %u flows and keeps it while it is loaded; "
+		    "leave --flows away, or type: xdnat unload --all",
+		    config->flows);
+}

@@ -70,6 +70,8 @@ static int mark_rows(const char *const *words, size_t word_count,
 struct unloading {
 	const struct cmd_context *context;
 	const struct instance *instance;
+	const struct instance *pinned; /* the same, or as an earlier version has it */
+	struct instance older;
 	struct store *store;
 	struct store_interface *rows;
 	bool *marked; /* as rows: what is to go; target's sides, which come and go by
@@ -86,13 +88,16 @@ static int open_instance(struct unloading *unloading)
 	char path[PATH_MAX];
 	int err = store_open(unloading->instance, &unloading->store);
 
+	unloading->pinned = unloading->instance;
 	if (all && (err == -EBUSY || err == -ENOTLOADED)) {
 		unloading->is_damaged = true;
-		if (instance_other_abi(unloading->instance, path))
+		if (instance_older(unloading->instance, &unloading->older))
+			unloading->pinned = &unloading->older;
+		else if (instance_other_abi(unloading->instance, path))
 			log_warning(
 				"another version of xdnat may have switched VLAN offload off on "
 				"its interfaces; to switch it on: ethtool -K IFACE rxvlan on");
-		err = store_open_remains(unloading->instance, &unloading->store);
+		err = store_open_remains(unloading->pinned, &unloading->store);
 	}
 	if (err)
 		return err;
@@ -123,8 +128,7 @@ static int check_netns(struct unloading *unloading)
 	}
 	err = interface_need_netns(unloading->instance, unloading->store);
 	unloading->is_home = !err;
-	if (err == -EBUSY && all &&
-	    !interface_is_any_attached(unloading->instance, unloading->store))
+	if (err == -EBUSY && all && !interface_is_any_attached(unloading->pinned, unloading->store))
 		return 0;
 	return err;
 }
@@ -178,9 +182,9 @@ static int unload_row(const struct unloading *unloading, const struct store_inte
 	int err = 0;
 
 	if (is_side)
-		err = interface_step_back(unloading->instance, unloading->store, row);
+		err = interface_step_back(unloading->pinned, unloading->store, row);
 	else if (unloading->is_home)
-		err = interface_unload(unloading->instance, unloading->store, row->ifindex);
+		err = interface_unload(unloading->pinned, unloading->store, row->ifindex);
 	if (err)
 		return fail_kernel(err, "cannot detach from %s", name);
 	if (row->interface.flags & XDNAT_TARGET_SIDE)

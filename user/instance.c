@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * An instance's name, directories, bpffs and lock. Knows nothing of what is
- * pinned. Its daemon's process is in instance_daemon.c.
+ * pinned: which builds have pins is in instance_abi.c, its daemon's process in
+ * instance_daemon.c.
  */
 #include "instance.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -53,64 +53,6 @@ static char *pin_parent(const struct instance *instance, char *path)
 {
 	snprintf(path, PATH_MAX, "%s/%s", XDNAT_PIN_ROOT, instance->name);
 	return path;
-}
-
-static bool has_entries(const char *path)
-{
-	DIR *dir = opendir(path);
-	struct dirent *entry;
-	bool has = false;
-
-	if (!dir)
-		return false;
-	while (!has && (entry = readdir(dir)))
-		has = entry->d_name[0] != '.';
-	closedir(dir);
-	return has;
-}
-
-bool instance_is_loaded(const struct instance *instance)
-{
-	return has_entries(instance->pin_dir);
-}
-
-unsigned int instance_other_abi(const struct instance *instance, char *path)
-{
-	char parent[PATH_MAX];
-	DIR *builds = opendir(pin_parent(instance, parent));
-	unsigned int abi, found = 0;
-	struct dirent *entry;
-	int used;
-
-	if (!builds)
-		return 0;
-	while (!found && (entry = readdir(builds))) {
-		used = 0;
-		if (sscanf(entry->d_name, "v%u%n", &abi, &used) != 1 || entry->d_name[used] ||
-		    abi == XDNAT_ABI)
-			continue;
-		snprintf(path, PATH_MAX, "%s/%s/v%u", XDNAT_PIN_ROOT, instance->name, abi);
-		if (has_entries(path))
-			found = abi;
-	}
-	closedir(builds);
-	return found;
-}
-
-int instance_need_own_abi(const struct instance *instance)
-{
-	char path[PATH_MAX];
-	unsigned int other;
-
-	if (instance_is_loaded(instance))
-		return 0;
-	other = instance_other_abi(instance, path);
-	if (!other)
-		return 0;
-	return fail(-EBUSY,
-		    "instance %s was loaded by another version of xdnat (ABI %u; this one has ABI "
-		    "%u); use that version, or take it off with: xdnat unload --all",
-		    instance->name, other, XDNAT_ABI);
 }
 
 int instance_fail_permission(void)
@@ -362,7 +304,7 @@ int instance_make_and_lock(const struct instance *instance)
 	if (!err)
 		err = make_dirs(instance); /* an unload may have taken some of them */
 	if (!err)
-		err = instance_need_own_abi(instance);
+		err = instance_need_loadable(instance);
 	if (!err)
 		return lock;
 	instance_remove_dirs(instance);

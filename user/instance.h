@@ -10,9 +10,15 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "xdnat_abi.h"
+
 #define INSTANCE_NAME_MAX  32
 #define INSTANCE_DIR_BYTES 128		/* either directory's path */
 #define INSTANCE_PID_FILE  "xdnatd.pid" /* in run_dir */
+#define INSTANCE_ABI_OLDER 3		/* the one that load can upgrade */
+/* Of the directory in which pins are made or removed. A number: then `unload --all` of
+ * every build takes it along. */
+#define INSTANCE_ABI_NEW (1000 * XDNAT_ABI)
 
 struct instance {
 	char name[INSTANCE_NAME_MAX + 1];
@@ -28,8 +34,14 @@ bool instance_is_loaded(const struct instance *instance);
 /* The ABI number of another build that has pins of this instance, and their
  * directory in path (PATH_MAX); 0: there is none. */
 unsigned int instance_other_abi(const struct instance *instance, char *path);
-/* -EBUSY with fail() if another build has loaded the instance and this one has not. */
+/* True if the build that load can upgrade has pins of the instance; older is the same
+ * instance with that one's pin_dir. */
+bool instance_older(const struct instance *instance, struct instance *older);
+/* -EBUSY with fail() if another build has loaded the instance and this one has not, or
+ * has not finished its upgrade. */
 int instance_need_own_abi(const struct instance *instance);
+/* The same for load, which can upgrade or finish. */
+int instance_need_loadable(const struct instance *instance);
 
 /* -EPERM with fail() if path is a link, not root's, or others may write there: who
  * made it could have put anything in it. 0 also if there is nothing. */
@@ -56,7 +68,8 @@ void instance_remove_dirs(const struct instance *instance);
  * above pin_dir, so it needs no run files), waiting for others, 30 s at most.
  * Returns the descriptor to close, or -errno with fail(): -ENOTLOADED if the
  * directory is not there. `load` makes it first, and again (with the lock) when
- * an unload took it away in between: instance_make_and_lock(). */
+ * an unload took it away in between: instance_make_and_lock(), which fails as
+ * instance_need_loadable() does. */
 int instance_lock(const struct instance *instance);
 int instance_make_and_lock(const struct instance *instance);
 /* The same without waiting: -EWOULDBLOCK if another holds it. */

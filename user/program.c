@@ -4,12 +4,9 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "capacity.h"
@@ -17,7 +14,7 @@
 #include "clock.skel.h"
 #include "fail.h"
 #include "log.h"
-#include "pins.h"
+#include "program_parts.h"
 #include "progress.h"
 #include "selftest.h"
 #include "store_maps.h"
@@ -25,14 +22,6 @@
 
 /* Seconds, in the order of XDNAT_LIFE_…; RFC 5382 REQ-5, RFC 4787 REQ-5. */
 static const uint32_t life_sec[XDNAT_LIFE_MAX] = {240, 7440, 240, 120, 300};
-
-#define BESIDE	   "new_" /* and a program's name: its pin before it takes the old one's place */
-#define NOT_BESIDE ""
-
-struct programs {
-	struct xdnat_bpf *skeleton;
-	struct clock_bpf *clock;
-};
 
 static int fail_load(int err)
 {
@@ -142,67 +131,6 @@ static int config_fill(struct xdnat_config *config, int clock, uint32_t flows)
 	return err ? err : fill_random(config->hash_seeds, sizeof(config->hash_seeds));
 }
 
-static int pin_maps(const struct programs *programs, const char *dir)
-{
-	char path[PATH_MAX];
-	struct bpf_map *map;
-	int err;
-
-	bpf_object__for_each_map(map, programs->skeleton->obj)
-	{
-		if (bpf_map__is_internal(map))
-			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
-		err = bpf_map__pin(map, path);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
-/* Every program in turn; NULL after the last. */
-static struct bpf_program *next_program(const struct programs *programs, struct bpf_program *last)
-{
-	struct bpf_program *clock = programs->clock->progs.xdnat_clock;
-
-	if (last == clock)
-		return NULL;
-	last = bpf_object__next_program(programs->skeleton->obj, last);
-	return last ? last : clock;
-}
-
-static int pin_programs(const struct programs *programs, const char *dir, const char *prefix)
-{
-	struct bpf_program *program = NULL;
-	char path[PATH_MAX];
-	int err = 0;
-
-	while (!err && (program = next_program(programs, program))) {
-		snprintf(path, sizeof(path), "%s/%s%s", dir, prefix, bpf_program__name(program));
-		err = bpf_program__pin(program, path);
-	}
-	return err;
-}
-
-/* Made under another name, so that an instance is there whole or not at all. */
-static int pin_instance(const struct instance *instance, const struct programs *programs)
-{
-	char dir[PINS_DIR_BYTES];
-	int err;
-
-	pins_new_dir(instance, dir);
-	pins_remove(dir);
-	err = mkdir(dir, 0700) ? -errno : pin_maps(programs, dir);
-	if (!err)
-		err = pin_programs(programs, dir, NOT_BESIDE);
-	if (!err && rename(dir, instance->pin_dir))
-		err = -errno;
-	if (!err)
-		return 0;
-	pins_remove(dir);
-	return fail_kernel(err, "cannot pin maps and programs at %s", instance->pin_dir);
-}
-
 /* The programs and maps with room for config->flows flows, config written. */
 static int load_new(struct programs *programs, const struct xdnat_config *config)
 {
@@ -234,7 +162,7 @@ int program_create(const struct instance *instance, uint32_t flows)
 	if (!err)
 		err = load_new(programs, &config);
 	if (!err)
-		err = pin_instance(instance, programs);
+		err = program_pin_instance(instance, programs, NULL);
 	progress_end();
 	program_free(programs);
 	return err;
@@ -269,6 +197,57 @@ int program_reuse_maps(const struct instance *instance, struct bpf_object *objec
 		if (!err && !bpf_map__is_internal(map))
 			err = reuse_map(instance, map);
 	}
+	return err;
+}
+
+/* Maps of the version with ABI 3 that are this one's, too; the others are made anew. */
+static const char *const shared_maps[] = {
+	"xdnat_listeners",  "xdnat_ranges", "xdnat_prefixes", "xdnat_target_ports", "xdnat_snat",
+	"xdnat_snat_ports", "xdnat_rules",  "xdnat_specs",    "xdnat_interfaces",   "xdnat_devices",
+	"xdnat_neighbours", "xdnat_stats",  "xdnat_pickups",
+};
+
+static int share_maps(const struct instance *older, struct xdnat_bpf *skeleton)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < sizeof(shared_maps) / sizeof(shared_maps[0]); i++)
+		err = reuse_map(older, bpf_object__find_map_by_name(skeleton->obj, shared_maps[i]));
+	return err;
+}
+
+int program_take_over(const struct instance *instance, const struct instance *older,
+		      const struct xdnat_config *had, struct programs **loaded)
+{
+	struct programs *programs = NULL;
+	struct xdnat_config config = *had;
+	int err = capacity_need_memory(had->flows);
+
+	*loaded = NULL;
+	if (err)
+		return fail(err,
+			    "upgrading needs memory for tables of %u flows of each family beside "
+			    "those that are loaded, and there is not so much; free some, or type: "
+			    "xdnat unload --all, then load with a smaller --flows",
+			    had->flows);
+	config.abi = XDNAT_ABI;
+	capacity_set(&config, had->flows);
+	err = fill_random(config.hash_seeds, sizeof(config.hash_seeds));
+	if (!err)
+		err = open_programs(&programs);
+	if (!err)
+		err = test_programs(programs, &config);
+	if (!err)
+		err = share_maps(older, programs->skeleton);
+	if (!err)
+		err = load_new(programs, &config);
+	if (!err)
+		err = program_pin_instance(instance, programs, older);
+	progress_end();
+	if (err)
+		program_free(programs);
+	else
+		*loaded = programs;
 	return err;
 }
 
@@ -308,55 +287,4 @@ struct attach_programs program_attached(const struct programs *programs)
 		.tc = {bpf_program__fd(skeleton->progs.xdnat_ingress),
 		       bpf_program__fd(skeleton->progs.xdnat_egress)},
 	};
-}
-
-void program_discard_beside(const struct instance *instance, const struct programs *programs)
-{
-	struct bpf_program *program = NULL;
-	char path[PATH_MAX];
-
-	while ((program = next_program(programs, program))) {
-		snprintf(path, sizeof(path), "%s/" BESIDE "%s", instance->pin_dir,
-			 bpf_program__name(program));
-		unlink(path);
-	}
-}
-
-int program_pin_beside(const struct instance *instance, const struct programs *programs)
-{
-	int err;
-
-	program_discard_beside(instance, programs);
-	err = pin_programs(programs, instance->pin_dir, BESIDE);
-	if (!err)
-		return 0;
-	program_discard_beside(instance, programs);
-	return fail_kernel(err, "cannot pin programs at %s", instance->pin_dir);
-}
-
-/* Swaps the pins of the programs before last: a second time undoes the first. */
-static int exchange_pins(const struct instance *instance, const struct programs *programs,
-			 const struct bpf_program *last)
-{
-	char from[PATH_MAX], to[PATH_MAX];
-	struct bpf_program *program = NULL;
-
-	while ((program = next_program(programs, program)) && program != last) {
-		const char *name = bpf_program__name(program);
-
-		snprintf(from, sizeof(from), "%s/" BESIDE "%s", instance->pin_dir, name);
-		snprintf(to, sizeof(to), "%s/%s", instance->pin_dir, name);
-		if (!renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_EXCHANGE))
-			continue;
-		fail_kernel(-errno, "cannot replace %s", to);
-		if (!last)
-			exchange_pins(instance, programs, program);
-		return -EIO;
-	}
-	return 0;
-}
-
-int program_replace_pins(const struct instance *instance, const struct programs *programs)
-{
-	return exchange_pins(instance, programs, NULL);
 }

@@ -25,6 +25,11 @@ struct programs;
  * instance's pinned maps. 0, or -errno with fail(). */
 int program_load(const struct instance *instance, const struct store *store,
 		 struct programs **programs);
+/* The same on the maps of an instance of ABI 3 that are as this build's, beside it, and
+ * on new ones; had is what it is configured to. Pinned, as program_create() does, with
+ * older's links. */
+int program_take_over(const struct instance *instance, const struct instance *older,
+		      const struct xdnat_config *had, struct programs **programs);
 /* Gives an object that is open the instance's pinned maps instead of its own. */
 int program_reuse_maps(const struct instance *instance, struct bpf_object *object);
 /* Tells an object that is open what its programs must know of the instance. */

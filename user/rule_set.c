@@ -101,7 +101,7 @@ static int add_flow(const struct store_flow *flow, void *context)
 	if (!rule)
 		return 0;
 	totals = &set->totals[rule - set->rules];
-	totals->flows_live += !flow->expired;
+	totals->flows_live += !flow->expired && !flow->is_orphan;
 	for (direction = 0; direction < XDNAT_DIRECTIONS; direction++) {
 		totals->packets[direction] += flow->packets[direction];
 		totals->bytes[direction] += flow->bytes[direction];

@@ -111,7 +111,7 @@ static struct store *make(void)
 	return store;
 }
 
-int store_open(const struct instance *instance, struct store **opened)
+int store_open_unfinished(const struct instance *instance, struct store **opened)
 {
 	struct store *store = make();
 	int err;
@@ -134,6 +134,16 @@ int store_open(const struct instance *instance, struct store **opened)
 	else
 		*opened = store;
 	return err;
+}
+
+int store_open(const struct instance *instance, struct store **opened)
+{
+	struct instance older;
+
+	*opened = NULL;
+	if (instance_older(instance, &older))
+		return instance_need_own_abi(instance);
+	return store_open_unfinished(instance, opened);
 }
 
 int store_open_remains(const struct instance *instance, struct store **opened)
@@ -179,11 +189,16 @@ uint64_t store_netns_cookie(void)
 
 int store_need_netns(const struct store *store)
 {
+	return store_need_netns_cookie(store->config.netns_cookie);
+}
+
+int store_need_netns_cookie(uint64_t loaded_in)
+{
 	uint64_t cookie = store_netns_cookie();
 
 	if (!cookie)
 		return fail_kernel(-errno, "cannot ask which network namespace this is");
-	if (store->config.netns_cookie == cookie)
+	if (loaded_in == cookie)
 		return 0;
 	return fail(-EBUSY, "this instance was loaded in another network namespace; type: "
 			    "nsenter --net=/run/netns/NAME xdnat ...");

@@ -22,12 +22,15 @@ struct store;
 /* -ENOTLOADED with fail() ("xdnat is not loaded …; type: xdnat load IFACE"),
  * -EPERM, or -EBUSY if the pins are of another build or not all there. */
 int store_open(const struct instance *instance, struct store **store);
+/* The same while the pins of the build that it is upgraded from are still there. */
+int store_open_unfinished(const struct instance *instance, struct store **store);
 /* What is there of the pins, for who copes with damage: reading others finds them empty
  * or fails. 0 or -ENOMEM, and fail()'s message is replaced also if it is 0. */
 int store_open_remains(const struct instance *instance, struct store **store);
 void store_close(struct store *store); /* accepts NULL */
 /* -EBUSY with fail() unless the caller is in the instance's network namespace. */
 int store_need_netns(const struct store *store);
+int store_need_netns_cookie(uint64_t loaded_in);
 /* The caller's network namespace, as in xdnat_config. */
 uint64_t store_netns_cookie(void);
 /* The descriptor of the pinned XDP program; stays the store's. */

@@ -102,11 +102,10 @@ static int upgrade_rows(const struct instance *instance, const struct programs *
 	return err;
 }
 
-int upgrade_programs(const struct instance *instance, const struct store *store,
-		     void (*done)(const struct store_interface *row, void *context), void *context)
+int upgrade_to(const struct instance *instance, const struct store *store,
+	       const struct programs *programs, upgrade_done *done, void *context)
 {
 	struct store_interface *rows = NULL;
-	struct programs *programs = NULL;
 	struct swap *swaps = NULL;
 	size_t count = 0;
 	int err = store_interfaces(store, &rows, &count);
@@ -118,8 +117,6 @@ int upgrade_programs(const struct instance *instance, const struct store *store,
 	for (size_t i = 0; !err && i < count; i++)
 		swaps[i] = (struct swap){.row = &rows[i], .before = ATTACH_NO_PROGRAMS};
 	if (!err)
-		err = program_load(instance, store, &programs);
-	if (!err)
 		err = upgrade_rows(instance, programs, swaps, count);
 	if (err)
 		fail_while(err, "the programs were not replaced");
@@ -128,8 +125,20 @@ int upgrade_programs(const struct instance *instance, const struct store *store,
 	for (size_t i = 0; !err && i < count; i++)
 		if (swaps[i].is_done)
 			done(swaps[i].row, context);
-	program_free(programs);
 	free(swaps);
 	free(rows);
+	return err;
+}
+
+int upgrade_programs(const struct instance *instance, const struct store *store, upgrade_done *done,
+		     void *context)
+{
+	struct programs *programs;
+	int err = program_load(instance, store, &programs);
+
+	if (err)
+		return fail_while(err, "the programs were not replaced");
+	err = upgrade_to(instance, store, programs, done, context);
+	program_free(programs);
 	return err;
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 import in_mode
 import pytest
+import under_load
 import world as w
 from network import Network
 
@@ -80,3 +81,10 @@ def service(network):
     yield start
     for one in running:
         one.stop()
+
+
+@pytest.fixture
+def queues(network):
+    """queues(): what was dropped since, and by which queue."""
+    with under_load.queues_counted(network) as dropped:
+        yield dropped

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-only
-"""Numbered datagrams at a rate, from a process of its own: `send` and `receive` run
-until their stdin ends and then say how it was, in JSON. Stream is both of them."""
+"""Numbered datagrams at a rate, from a process of its own: `send`, and `receive` or
+`answer`, which answers the first one, run until their stdin ends and then say how it
+was, in JSON. Stream is both of them."""
 import json
 import select
 import socket
@@ -17,10 +18,15 @@ def has_ended():
     return bool(select.select([sys.stdin], [], [], 0)[0])
 
 
+def udp_socket(address):
+    return socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET,
+                         socket.SOCK_DGRAM)
+
+
 def send(address, port, rate):
     """In bursts of a millisecond. Time that was lost is not caught up with: a flood
     would fill the queues of a busy machine."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock = udp_socket(address)
     sock.connect((address, port))
     started, sent, burst = time.monotonic(), 0, max(1, rate // 1000)
     due = started
@@ -33,9 +39,9 @@ def send(address, port, rate):
     return {"sent": sent, "seconds": time.monotonic() - started}
 
 
-def receive(address, port):
+def receive(address, port, answers=False):
     """Until stdin has ended and nothing has come for a second."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock = udp_socket(address)
     sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 256 << 20)
     sock.settimeout(1)
     sock.bind((address, port))
@@ -43,7 +49,10 @@ def receive(address, port):
     seen, total = set(), 0
     while True:
         try:
-            seen.add(sock.recv(64))
+            number, sender = sock.recvfrom(64)
+            if answers and not total:
+                sock.sendto(number, sender)
+            seen.add(number)
             total += 1
         except TimeoutError:
             if has_ended():
@@ -51,11 +60,15 @@ def receive(address, port):
     return {"total": total, "different": len(seen)}
 
 
+def answer(address, port):
+    return receive(address, port, True)
+
+
 class Stream:
     """From one namespace to a target in another: stop() tells what came."""
 
-    def __init__(self, sender, to, receiver, at, rate):
-        self.receiver = self._start(receiver, "receive", *at)
+    def __init__(self, sender, to, receiver, at, rate, how="receive"):
+        self.receiver = self._start(receiver, how, *at)
         assert self.receiver.stdout.readline() == "ready\n"
         self.sender = self._start(sender, "send", *to, rate)
 
@@ -74,4 +87,4 @@ class Stream:
 
 if __name__ == "__main__":
     what, address, *numbers = sys.argv[1:]
-    print(json.dumps({"send": send, "receive": receive}[what](address, *map(int, numbers))))
+    print(json.dumps({"send": send, "receive": receive, "answer": answer}[what](address, *map(int, numbers))))

@@ -98,6 +98,21 @@ def test_kill_refuses_what_it_cannot_mean(native, pair):
     assert len(clients(native)) == 1
 
 
+def test_port_that_rests_is_no_flow(network, native, service):
+    """It is not listed, counted or ended: of its flow nothing else is left."""
+    service(network.server, talk.udp_echo, 53, SERVER, kind=socket.SOCK_DGRAM)
+    native("rule", "add", "5300:%s:53/udp" % SERVER, "mode=masquerade")
+    with network.client.socket(kind=socket.SOCK_DGRAM) as dns:
+        dns.settimeout(20)
+        dns.connect((ROUTER, 5300))
+        dns.send(b"hello")
+        assert dns.recv(100)
+        assert "ended 1 flow" in native("flow", "kill", "proto=udp").stdout
+        assert not clients(native) and native.json("flow", "count")["count"] == 0
+        assert native.json("stats")["rules"][0]["flows_live"] == 0
+        native.refused(NO_SUCH, "flow", "kill", "proto=udp")
+
+
 @pytest.fixture(scope="module")
 def full():
     """COUNT flows: one that talks, and those that were written beside it. In a network

@@ -3,30 +3,23 @@
 program that is no good is not let in, and a loader that is killed harms nothing."""
 import json
 import os
-import re
 import shutil
 import signal
-import socket
-import threading
-import time
 
 import bpf
 import pytest
 import talk
 import world as w
+from killed import calls, points, run_killed, traced
 from network import ROUTER, SERVER
 from numbered import Stream
 from traces import lives, pinned_ids, shape
+from under_load import Transfers, reasons_to_drop
 
 RULE = "%s:8080:%s:80" % (ROUTER, SERVER)
 BULK_RULE = "%s:8081:%s:81" % (ROUTER, SERVER)
 UDP_RULE = "%s:5300:%s:53/udp" % (ROUTER, SERVER)
 PROGRAMS = "xdnat_xdp", "xdnat_ingress", "xdnat_egress", "xdnat_flow_end", "xdnat_clock"
-CALLS = "bpf,mkdir,rename,renameat2,unlink,rmdir,clone,pidfd_send_signal,write,ftruncate,sendto"
-# What leaves something behind that outlives the caller. Killed at any other call it
-# leaves what it would have left at the next of these.
-LASTING = re.compile(r"bpf\(BPF_(MAP_(UPDATE|DELETE)|OBJ_PIN|LINK_(CREATE|UPDATE|DETACH)|"
-                     r"PROG_LOAD)|sendto\(.*RTM_(NEW|DEL)(QDISC|TFILTER)|(mkdir|rename|unlink|rmdir|clone|pidfd|write|ftruncate)")
 ROUNDS = 100 if w.LONG else 10
 RATE = 20000
 
@@ -186,22 +179,6 @@ def test_bad_program_is_not_let_in(echoing, tmp_path, damage):
         assert not os.path.exists(echoing.pins) and not os.path.exists(echoing.run_dir)
 
 
-def traced(xdnat, trace, *words, inject=None):
-    """Runs it under strace, which may interfere; what it starts goes its own way."""
-    return xdnat.namespace.run(
-        "strace", "-o", trace, "-e", "trace=" + CALLS,
-        *(["-e", "inject=" + inject] if inject else []),
-        w.XDNAT, "--instance", xdnat.instance, *words, check=False, timeout=120)
-
-
-def calls(trace):
-    """[(system call, line)] in a trace."""
-    with open(trace) as lines:
-        found = [re.match(r"(\w+)\(", line) for line in lines]
-    with open(trace) as lines:
-        return [(match.group(1), line) for match, line in zip(found, lines) if match]
-
-
 @pytest.mark.parametrize("what", ["BPF_LINK_UPDATE", "BPF_OBJ_PIN", "rename", "RTM_NEWTFILTER"])
 def test_swap_that_fails_is_rolled_back(echoing, tmp_path, what):
     """At the last link, pin or renaming: all run the old program, as pinned."""
@@ -220,23 +197,6 @@ def test_swap_that_fails_is_rolled_back(echoing, tmp_path, what):
     assert echoing.ask(b"after")
     echoing("load")
     assert len(set(programs(echoing).values())) == len(PROGRAMS)
-
-
-def points(trace, count):
-    """Where to kill: (call, n-th of its kind); count of them, or all if there is time."""
-    seen, found = {}, []
-    for name, line in calls(trace):
-        seen[name] = seen.get(name, 0) + 1
-        if LASTING.match(line):
-            found.append((name, seen[name]))
-    assert len(found) > count
-    step = 1 if w.LONG else len(found) / count
-    return [found[int(n * step)] for n in range(len(found) if w.LONG else count)]
-
-
-def run_killed(xdnat, trace, point, *words):
-    done = traced(xdnat, trace, *words, inject="%s:signal=SIGKILL:when=%d" % point)
-    assert done.returncode in (-signal.SIGKILL, 128 + signal.SIGKILL, 0), (point, done)
 
 
 @pytest.fixture
@@ -308,83 +268,6 @@ def test_unload_killed_anywhere(sweeping):
         sweeping("unload", "--all", check=False)
         sweeping.nothing_is_left(point)
         w.wait(lambda: not [one for one in ids if lives(*one)], "%s: all is gone" % (point,))
-
-
-class Transfers:
-    """So many at a time, each followed by the next until stop(), at a pace that leaves
-    the processors time."""
-    BYTES, PIECE, PAUSE = 1 << 20, 1 << 14, 0.02
-
-    def __init__(self, space, count):
-        self.done, self.errors, self.is_ending = 0, [], False
-        self.threads = [threading.Thread(target=self._run, args=(space,), daemon=True)
-                        for _ in range(count)]
-        for thread in self.threads:
-            thread.start()
-
-    def _run(self, space):
-        try:
-            while not self.is_ending:
-                with talk.dial(space, ROUTER, 8081, 60) as sock:
-                    self._transfer(sock)
-                self.done += 1
-        except (OSError, AssertionError) as error:
-            self.errors.append(error)
-
-    def _transfer(self, sock):
-        """Up a piece, down its echo: the whole is compared by its hash."""
-        whole = talk.random_block(self.done)
-        sent, returned = talk.hashlib.sha256(), talk.hashlib.sha256()
-        for start in range(0, self.BYTES, self.PIECE):
-            piece = whole[start:start + self.PIECE]
-            sent.update(piece)
-            returned.update(talk.ask(sock, piece))
-            time.sleep(self.PAUSE)
-        sock.shutdown(socket.SHUT_WR)
-        assert sent.digest() == returned.digest(), "other bytes came back"
-
-    def stop(self):
-        self.is_ending = True
-        for thread in self.threads:
-            thread.join(120)
-        assert not self.errors, self.errors
-        return self.done
-
-
-def ring_drops(space, device):
-    """What found a veth's ring full: on its way in, and redirected to its peer."""
-    told = space.run("ethtool", "-S", device).stdout
-    return sum(map(int, re.findall(r"(?:rx_queue_\d+_drops|xdp_xmit_errors): (\d+)", told)))
-
-
-def socket_drops(space):
-    told = space.run("cat", "/proc/net/snmp").stdout
-    names, values = re.findall(r"^Udp: (.*)", told, re.M)
-    return int(dict(zip(names.split(), values.split()))["InErrors"])
-
-
-@pytest.fixture
-def queues(network):
-    """The client waits where its veth is full (Linux 6.16), as with real queues; what the
-    queues before and behind the router drop all the same, on a machine that has no
-    processor for them in time, is none of its: queues() counts it."""
-    client = network.client
-    client.run("tc", "qdisc", "add", "dev", "eth0", "root", "pfifo", "limit", "10000")
-
-    def dropped():
-        links = json.loads(client.ip("-j", "-s", "link", "show", "dev", "eth0"))
-        return {"client": links[0]["stats64"]["tx"]["dropped"],
-                "wan": ring_drops(network.router, "wan"),
-                "lan": ring_drops(network.router, "lan"),
-                "server": ring_drops(network.server, "eth0") + socket_drops(network.server)}
-    before = dropped()
-    yield lambda: {at: count - before[at] for at, count in dropped().items()}
-    client.run("tc", "qdisc", "del", "dev", "eth0", "root")
-
-
-def reasons_to_drop(xdnat):
-    return {row["reason"]: row["packets"] for row in xdnat.json("stats")["reasons"]
-            if row["verdict"] == "dropped" and row["packets"]}
 
 
 def test_upgrades_and_restarts_under_load(network, native, service, queues):
