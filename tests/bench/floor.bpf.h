@@ -24,29 +24,6 @@ struct {
 	__type(value, struct hash_half6);
 } bench_floor_map6 SEC(".maps");
 
-static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_key4 *key)
-{
-	/* Read through the member Clang would split it: it has four bytes' alignment. */
-	const __u64 *addrs = (const void *)&pkt->ip4->saddr;
-
-	*key = (struct xdnat_key4){
-		.both = *addrs,
-		.ports = pkt->ports,
-		.proto = pkt->proto,
-	};
-}
-
-static __always_inline void packet_key6(const struct packet *pkt, struct xdnat_key6 *key)
-{
-	const __u64 *addrs = (const void *)&pkt->ip6->saddr;
-	__u64 *to = (void *)key;
-
-	for (int i = 0; i < 4; i++)
-		to[i] = addrs[i];
-	key->ports = pkt->ports;
-	key->proto = pkt->proto;
-}
-
 /* Floor-P. The way out is in the value: who looks up must read what he found. */
 static __always_inline int floor4(const struct xdp_md *ctx)
 {

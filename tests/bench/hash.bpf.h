@@ -113,6 +113,29 @@ static __always_inline bool hash_key6_is(const struct hash_half6 *half6,
 	       have[3] == want[3] && have[4] == want[4];
 }
 
+static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_key4 *key)
+{
+	/* Read through the member Clang would split it: it has four bytes' alignment. */
+	const __u64 *addrs = (const void *)&pkt->ip4->saddr;
+
+	*key = (struct xdnat_key4){
+		.both = *addrs,
+		.ports = pkt->ports,
+		.proto = pkt->proto,
+	};
+}
+
+static __always_inline void packet_key6(const struct packet *pkt, struct xdnat_key6 *key)
+{
+	const __u64 *addrs = (const void *)&pkt->ip6->saddr;
+	__u64 *to = (void *)key;
+
+	for (int i = 0; i < 4; i++)
+		to[i] = addrs[i];
+	key->ports = pkt->ports;
+	key->proto = pkt->proto;
+}
+
 /* What a call would push out of its register is asked before the lookup. */
 static __always_inline struct hash_half *hash_copy4(const struct packet *pkt, __u32 ingress,
 						    struct translation *to)
