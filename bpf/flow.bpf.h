@@ -124,18 +124,12 @@ static __always_inline bool flow_rests(const struct stored *stored, const struct
 /* True for who ended it. */
 static __always_inline bool flow_die(struct stored *stored, __u32 how)
 {
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < RELEASE_TRIES; i++) {
-		__u32 state = xdnat_state(stored->word);
+	__u64 dead = stored->word | WORD_STATE(XDNAT_DEAD);
 
-		if (state & XDNAT_DEAD)
-			return false;
-		if (stored_swap(stored, word_with_state(stored->word, state | XDNAT_DEAD)))
-			return true;
-		if (!(how & FLOW_END_FORCED) || !stored_refresh(stored))
-			return false;
-	}
-	return false;
+	if (dead == stored->word)
+		return false;
+	return how & FLOW_END_FORCED ? stored_change(stored, WORD_STATE(XDNAT_DEAD), 0)
+				     : stored_swap(stored, dead);
 }
 
 /*

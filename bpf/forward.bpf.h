@@ -252,7 +252,7 @@ static __always_inline enum xdnat_reason forward_remake(struct stored *stored,
 		return reason;
 	if (!(state & XDNAT_ANSWERED))
 		return XDNAT_DROP_EXPIRED;
-	stored_change(stored, 0, XDNAT_SETTLED);
+	stored_change(stored, 0, WORD_STATE(XDNAT_SETTLED));
 	return reason;
 }
 

@@ -67,23 +67,16 @@ static __always_inline bool life_is_expired(__u64 word, __u64 partner, bool is_t
 static __always_inline void life_change(struct stored *stored, __u32 set, __u32 clear)
 {
 	if (stored->half)
-		stored_change(stored, set, clear);
+		stored_change(stored, WORD_STATE(set), WORD_STATE(clear));
 }
 
 /* Puts the dead flow's reply half to rest. */
 static __always_inline bool life_rest(struct stored *reply)
 {
-	__u64 word = life_now() + XDNAT_REST_TICKS * tick_jiffies;
+	__u32 until = life_now() + XDNAT_REST_TICKS * tick_jiffies;
 
-	word = word_with_state(word, XDNAT_TAKEN | XDNAT_DEAD | XDNAT_RESTING);
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < RELEASE_TRIES; i++) {
-		if (stored_swap(reply, word | (reply->word & (XDNAT_OWNER_MASK | XDNAT_HOP_MASK))))
-			return true;
-		if (!stored_refresh(reply))
-			return false;
-	}
-	return false;
+	return stored_change(reply, until | WORD_STATE(XDNAT_TAKEN | XDNAT_DEAD | XDNAT_RESTING),
+			     WORD_STATE(0xff) | 0xffffffff);
 }
 
 /* Ends a rest. True for the one who does, and who frees the slot then. */
@@ -102,8 +95,8 @@ static __always_inline void life_answer(const struct traits *traits, struct stor
 
 	if (traits->tcp_flags & TCP_RST) /* a refusal is no answer (RFC 7857 section 7) */
 		return;
-	if (original->half && stored_change(original, bits, 0))
-		stored_change(reply, bits, 0);
+	if (original->half && stored_change(original, WORD_STATE(bits), 0))
+		stored_change(reply, WORD_STATE(bits), 0);
 }
 
 /* The target refuses: that does not keep a flow alive (RFC 7857 section 7). */
@@ -127,7 +120,7 @@ static __always_inline void life_advance(const struct traits *traits, struct sto
 	if (!traits->is_tcp)
 		return;
 	if (traits->tcp_flags & (TCP_FIN | TCP_RST)) {
-		stored_change(stored, XDNAT_CLOSING, 0);
+		stored_change(stored, WORD_STATE(XDNAT_CLOSING), 0);
 	} else if (traits->tcp_flags & TCP_SYN) {
 		if (is_original)
 			clear = XDNAT_CLOSING | XDNAT_CONFIRMED;

@@ -148,23 +148,6 @@ static __always_inline bool stored_refresh(struct stored *stored)
 	return true;
 }
 
-/* Sets and clears state bits. False: the half is gone, or going, or others were always
- * faster. */
-static __always_inline bool stored_change(struct stored *stored, __u32 set, __u32 clear)
-{
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < SWAP_TRIES; i++) {
-		__u32 state = xdnat_state(stored->word);
-		__u32 to = (state | set) & ~clear;
-
-		if (to == state || stored_swap(stored, word_with_state(stored->word, to)))
-			return true;
-		if (!stored_refresh(stored))
-			return false;
-	}
-	return false;
-}
-
 /* What a bucket was seen to have. In map memory and volatile: the verifier goes through
  * the loop once, not for all that can have been found. */
 struct bucket_view {
@@ -256,6 +239,55 @@ static __always_inline __u64 key_home(bool is_v6, const void *key)
 				: xdnat_key4_hash(key, hash_seeds),
 			  home_buckets);
 }
+
+static __always_inline struct xdnat_half *place_half(bool is_v6, __u32 place)
+{
+	void *slot = is_v6 ? table_slot(true, place) : table_slot(false, place);
+
+	if (!slot)
+		return NULL;
+	return is_v6 ? half_of(true, slot) : half_of(false, slot);
+}
+
+/* Clears and sets bits of a half's word: what it is then, or 0 if the half, which had that
+ * owner in its word, is gone or going, or others were always faster. Global as home_find4()
+ * is. */
+__noinline __u64 word_change(__u32 is_v6, __u32 place, __u64 word, __u64 set, __u64 clear)
+{
+	struct xdnat_half *half = place_half(is_v6, place);
+
+	if (!half)
+		return 0;
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < RELEASE_TRIES; i++) {
+		__u64 to = (word & ~clear) | set;
+		__u64 seen = __sync_val_compare_and_swap(&half->word, word, to);
+
+		if (seen == word)
+			return to;
+		if (((seen ^ word) & XDNAT_OWNER_MASK) || !word_is_visible(seen) ||
+		    (xdnat_state(seen) & XDNAT_DEAD))
+			return 0;
+		word = seen;
+	}
+	return 0;
+}
+
+/* Clears and sets bits of the word. False: the half is gone, or going, or others were
+ * always faster. */
+static __always_inline bool stored_change(struct stored *stored, __u64 set, __u64 clear)
+{
+	__u64 word;
+
+	if (((stored->word & ~clear) | set) == stored->word)
+		return true;
+	word = word_change(stored->half6 != NULL, stored->place, stored->word, set, clear);
+	if (word)
+		stored->word = word;
+	return word;
+}
+
+#define WORD_STATE(state) ((__u64)(state) << XDNAT_WORD_STATE)
 
 /* Has a visible slot that key? *word is as it was while it had it then. */
 static __always_inline bool slot_is_visible_as(bool is_v6, void *slot, const void *key, __u64 *word)
