@@ -15,7 +15,7 @@
 #include "rule.bpf.h"
 #include "source.bpf.h"
 
-#define AWAIT_TRIES 64 /* some microseconds */
+#define AWAIT_TRIES 256 /* some ten microseconds */
 
 /* Whether frames like this one are meant for us. */
 static __always_inline bool forward_is_to_us(const struct packet *pkt, const struct making *making)
@@ -63,11 +63,10 @@ static __always_inline enum xdnat_reason forward_way(const struct making *making
 	return making->hop.way == WAY_NEIGHBOUR ? XDNAT_HAND_ON_NEIGHBOUR : XDNAT_HAND_ON_WAY_OUT;
 }
 
-/* The largest MSS that a SYN may announce, by its flow's rule. */
-static __noinline __u16 forward_mss(const struct stored *stored, const struct making *making,
-				    __u16 reverse_mtu)
+/* The largest MSS that a SYN of a flow may announce, by its rule. */
+static __noinline __u16 forward_mss(__u32 rule_id, const struct making *making, __u16 reverse_mtu)
 {
-	const struct xdnat_rule *rule = rule_get(stored->half->rule);
+	const struct xdnat_rule *rule = rule_get(rule_id);
 
 	if (!rule || rule->mss_host != XDNAT_MSS_AUTO)
 		return rule ? rule->mss_host : 0;
@@ -87,11 +86,30 @@ static __noinline enum xdnat_reason forward_as(const struct stored *stored, stru
 		return XDNAT_DROP_BUSY;
 	making->mss_host = 0;
 	if (making->traits.tcp_flags & TCP_SYN)
-		making->mss_host = forward_mss(stored, making, reverse_mtu);
+		making->mss_host = forward_mss(stored->half->rule, making, reverse_mtu);
 	if (!stored_copy(stored, &making->hop, &making->to))
 		return XDNAT_DROP_BUSY;
 	half_count(stored->half, making->traits.wire_packets, making->traits.all_bytes);
 	return XDNAT_FORWARDED;
+}
+
+/* How the packet leaves that has made its flow: by the half that was just put into the
+ * table. */
+static __always_inline void forward_as_made(struct making *making)
+{
+	struct translation *to = &making->to;
+
+	making->mss_host = 0;
+	if (making->traits.tcp_flags & TCP_SYN)
+		making->mss_host = forward_mss(making->rule, making, making->reply_hop.mtu);
+	__builtin_memset(to, 0, sizeof(*to));
+	if (making->original.is_v6) {
+		half_copy(&making->in.half6.half, to);
+		__builtin_memcpy(to->addrs, making->in.half6.src, sizeof(to->addrs));
+	} else {
+		half_copy(&making->in.half4.half, to);
+		to->addrs[0] = making->in.half4.both;
+	}
 }
 
 /* This host itself is the target: the kernel delivers, and routes the answer. */
@@ -387,12 +405,12 @@ static __always_inline enum xdnat_reason forward_decide(void *ctx, struct making
 	reason = forward_new(ctx, making);
 	if (!reason)
 		reason = flow_make();
-	if (reason == XDNAT_DROP_BUSY) /* another processor makes it just now */
-		reason = bpf_loop(AWAIT_TRIES, forward_await_flow, &making, 0) < AWAIT_TRIES
-				 ? XDNAT_FORWARDED
-				 : XDNAT_DROP_BUSY;
-	if (reason)
+	if (!reason)
+		forward_as_made(making);
+	if (reason != XDNAT_DROP_BUSY)
 		return reason;
+	/* Another processor makes it just now. */
+	bpf_loop(AWAIT_TRIES, forward_await_flow, &making, 0);
 	if (!flow_find(&making->original, &stored))
 		return XDNAT_DROP_BUSY;
 	return forward_as(&stored, making, making->reply_hop.mtu);

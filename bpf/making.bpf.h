@@ -62,6 +62,7 @@ static __always_inline void half_prepare(const struct making *making, struct xdn
 		until += tick_jiffies;
 		half_set_hop(half, &making->hop);
 		half_set_rewrite(half, &making->original, &making->leaving);
+		half_count(half, making->traits.wire_packets, making->traits.all_bytes);
 	}
 	half->word = word_with_state(until, making->state);
 }

@@ -63,7 +63,7 @@
 #define CLAIM_TRIES	 3		   /* a slot is snatched away, look again */
 #define SWAP_TRIES	 4		   /* of a word that others change at the same time */
 #define OVERFLOW_TRIES	 8		   /* buckets; at rated capacity one of seven is full */
-#define LOCK_TRIES	 64		   /* some microseconds */
+#define LOCK_TRIES	 2000		   /* some microseconds: it is held for one */
 #define RELEASE_TRIES	 16
 
 /* Zero, but not before value was loaded: added to an address it keeps what is read there
@@ -420,19 +420,29 @@ static __always_inline bool bucket_is_overflowed(bool is_v6, __u64 home)
 	return known && READ_ONCE(known->overflowed);
 }
 
-/* Waits a little for the lock of a bucket: 0 if it was not to be had. Global as
- * home_find4() is. */
-__noinline int bucket_lock(__u32 is_v6, __u32 bucket)
-{
-	struct xdnat_bucket *known = is_v6 ? bucket_get(true, bucket) : bucket_get(false, bucket);
+struct lock_try {
+	struct xdnat_bucket *bucket;
+	__u64 is_ours;
+};
 
-	if (!known)
-		return 0;
-#pragma clang loop unroll(disable)
-	for (int i = 0; i < LOCK_TRIES; i++)
-		if (!READ_ONCE(known->lock) && !__sync_val_compare_and_swap(&known->lock, 0, 1))
-			return 1;
-	return 0;
+/* One turn of bpf_loop(), whose context must be on the stack: not 0 ends it. */
+static long bucket_try_lock(__u32 tried, struct lock_try *try)
+{
+	(void)tried;
+	try->is_ours = !READ_ONCE(try->bucket->lock) &&
+		       !__sync_val_compare_and_swap(&try->bucket->lock, 0, 1);
+	return try->is_ours;
+}
+
+/* Waits a little for a bucket's lock. False: it was not to be had. */
+static __always_inline bool bucket_lock(struct xdnat_bucket *bucket)
+{
+	struct lock_try try = {.bucket = bucket};
+
+	if (!__sync_val_compare_and_swap(&bucket->lock, 0, 1))
+		return true;
+	bpf_loop(LOCK_TRIES, bucket_try_lock, &try, 0);
+	return try.is_ours;
 }
 
 static __always_inline void bucket_unlock(struct xdnat_bucket *bucket)
@@ -649,7 +659,7 @@ static __always_inline int overflow_insert(bool is_v6, struct xdnat_bucket *home
 		__u32 bucket = home_buckets + random % overflow_buckets;
 		struct xdnat_bucket *known = bucket_get(is_v6, bucket);
 
-		if (!known || !bucket_lock(is_v6, bucket))
+		if (!known || !bucket_lock(known))
 			continue;
 		in->start = random % XDNAT_SLOTS;
 		err = is_v6 ? bucket_take6(bucket, is_tool) : bucket_take4(bucket, is_tool);
@@ -697,7 +707,7 @@ static __always_inline int table_insert(bool is_v6, __u32 is_tool)
 	home = bucket_get(is_v6, xdnat_home_bucket(place));
 	in->start = xdnat_home_slot(place);
 	in->replaced_rule = 0;
-	if (!home || !bucket_lock(is_v6, xdnat_home_bucket(place)))
+	if (!home || !bucket_lock(home))
 		return -EBUSY;
 	err = insert_locked(is_v6, xdnat_home_bucket(place), home, in, is_tool);
 	bucket_unlock(home);

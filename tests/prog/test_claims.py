@@ -22,7 +22,7 @@ HOOKS = pytest.mark.parametrize("hook", ["xdp", "ingress"])
 def router():
     made = Router.__new__(Router)
     try:
-        made.__init__("k", flows=131072)
+        made.__init__("k", flows=1048576 if w.LONG else 262144)
         for side, form in (V4, "%s:%d:%s:%d"), (V6, "[%s]:%d:[%s]:%d"):
             for n in range(TARGETS):
                 rule = form % (side.listener, MASQUERADED + n, side.target, 81 + n)
@@ -102,18 +102,19 @@ def reversed_tuple(data, addr):
 
 
 def expect_whole(table, side, count):
-    """So many flows of two halves, each the other's."""
-    addr = 32 if side is V6 else 8
+    """So many flows of two halves, each the other's, but for a few halves: nobody
+    answered, and of five embryos that meet in a bucket one has to go."""
+    addr, few = 32 if side is V6 else 8, count // 500
     originals = {key for key, (_, direction) in table.items() if direction == 0}
-    assert len(originals) == count and len(table) == 2 * count
-    replies = set()
-    for key in originals:
-        reply = reversed_tuple(table[key][0], addr)
-        assert reply in table, "a flow without its reply half"
-        assert reversed_tuple(table[reply][0], addr) == key, "two flows of one tuple"
-        replies.add(reply)
-    assert len(replies) == count
-    assert address(side.target) in next(iter(replies))
+    assert count - few <= len(originals) <= count
+    assert 2 * count - few <= len(table) <= 2 * count
+    replies = [reversed_tuple(table[key][0], addr) for key in originals]
+    assert len(set(replies)) == len(replies), "two flows of one tuple"
+    missing = sum(reply not in table for reply in replies)
+    assert missing <= few, "flows without their reply half"
+    for key, reply in zip(originals, replies):
+        assert reply not in table or reversed_tuple(table[reply][0], addr) == key
+    assert address(side.target) in replies[0]
 
 
 @pytest.mark.parametrize("kind", [masqueraded, colliding])
