@@ -270,7 +270,6 @@ static __always_inline bool half_is_still(const struct xdnat_half *half, __u64 w
 	return READ_ONCE(half->word) == word;
 }
 
-/* Whose is a packet that is not rewritten at once? NO_FLOWS: a rule's or nobody's. */
 /*
  * The half of an established flow whose packet this is, if there is nothing to
  * decide about it, with a whole copy of its translation. NULL: the slow path's, if

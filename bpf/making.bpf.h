@@ -43,13 +43,11 @@ struct making {
 _Static_assert(sizeof(struct making) <= SCRATCH_BYTES && offsetof(struct making, in) == 0,
 	       "table_insert4() finds in at the start");
 
-/* The half of the packet's own direction, or its partner, with its word: state and when
- * its tick ends. */
+/* The half of the packet's own direction, or its partner, with its state. */
 static __always_inline void half_prepare(const struct making *making, struct xdnat_half *half)
 {
 	__u32 in_ifindex = making->is_partner ? making->hop.ifindex : making->in_ifindex;
 	const struct xdnat_interface *interface = interface_get(in_ifindex);
-	__u32 until = making->now;
 
 	half->rule = making->rule;
 	half->direction = making->direction;
@@ -59,11 +57,10 @@ static __always_inline void half_prepare(const struct making *making, struct xdn
 		half_set_hop(half, &making->reply_hop);
 		half_set_rewrite(half, &making->reply, &making->reply_leaving);
 	} else {
-		until += tick_jiffies;
 		half_set_hop(half, &making->hop);
 		half_set_rewrite(half, &making->original, &making->leaving);
 	}
-	half->word = word_with_state(until, making->state);
+	half->word = word_with_state(0, making->state);
 }
 
 /* Adds what the embryo carried that had to go. */
@@ -122,7 +119,7 @@ __noinline enum xdnat_reason half_insert(__u32 is_partner, __u32 direction, __u3
 	making->direction = direction;
 	making->state = state;
 	err = making->original.is_v6 ? half_insert6(making) : half_insert4(making);
-	if (!err && making->in.replaced_rule)
+	if (making->in.replaced_rule)
 		making_settle(making);
 	if (err == -EEXIST)
 		return XDNAT_DROP_TUPLE_TAKEN;

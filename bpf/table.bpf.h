@@ -161,7 +161,7 @@ struct bucket_view {
 
 /* What is to be put into the table, and how that went. In map memory. */
 struct insertion {
-	union { /* until and state of the word count; the state says which class it is */
+	union { /* of the word, its state counts: it says which class it is */
 		struct xdnat_half4 half4;
 		struct xdnat_half6 half6;
 	};
@@ -727,7 +727,8 @@ static __always_inline void table_publish(bool is_v6, __u32 place, __u64 word)
 	if (!slot)
 		return;
 	half = half_of(is_v6, slot);
-	word = word_with_state(word & ~XDNAT_OWNER_MASK, xdnat_state(word) | XDNAT_TAKEN);
+	word = word_with_state(word & ~(XDNAT_OWNER_MASK | XDNAT_HOP_MASK),
+			       (xdnat_state(word) | XDNAT_TAKEN) & ~XDNAT_HIDDEN);
 	__sync_lock_test_and_set(&half->word, word | (half->word & XDNAT_OWNER_MASK));
 }
 
