@@ -12,6 +12,7 @@
 #define XDNAT_FLOW_BPF_H
 
 #include "half.bpf.h"
+#include "insertion.bpf.h"
 #include "life.bpf.h"
 
 static __always_inline void key4_from(const struct tuple *tuple, struct xdnat_key4 *key)
