@@ -12,6 +12,7 @@
 #define XDNAT_FLOW_BPF_H
 
 #include "half.bpf.h"
+#include "insertion.bpf.h"
 #include "life.bpf.h"
 
 static __always_inline void key4_from(const struct tuple *tuple, struct xdnat_key4 *key)
@@ -270,7 +271,6 @@ static __always_inline bool half_is_still(const struct xdnat_half *half, __u64 w
 	return READ_ONCE(half->word) == word;
 }
 
-/* Whose is a packet that is not rewritten at once? NO_FLOWS: a rule's or nobody's. */
 /*
  * The half of an established flow whose packet this is, if there is nothing to
  * decide about it, with a whole copy of its translation. NULL: the slow path's, if

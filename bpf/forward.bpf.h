@@ -241,46 +241,13 @@ static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making
 	return making->traits.wire_bytes > making->hop.mtu ? XDNAT_DROP_TOO_BIG : XDNAT_FORWARDED;
 }
 
-/* The other half of a live flow is missing (an embryo's may be replaced): it is made
- * again from this one. If another flow has its tuple by now, this one has ended; an
- * answered one is taken for an embryo first, that its next packet ends. */
-static __always_inline enum xdnat_reason forward_remake(struct stored *stored,
-							struct making *making)
-{
-	const struct xdnat_half *half = stored->half;
-	__u32 state = xdnat_state(stored->word) & ~XDNAT_TAKEN;
-	bool is_original = half->direction == XDNAT_ORIGINAL;
-	enum xdnat_reason reason;
-
-	if (!is_original && making->hook != XDNAT_HOOK_EGRESS &&
-	    READ_ONCE(half->in_ifindex) != making->in_ifindex)
-		return XDNAT_DROP_WRONG_INTERFACE;
-	making->rule = half->rule;
-	making->now = life_now();
-	making->hop.ifindex = half->out_ifindex;
-	making->reply_hop = (struct hop){.way = WAY_NEIGHBOUR, .ifindex = half->in_ifindex};
-	if (making->hop.ifindex == LOCAL_IFINDEX)
-		making->reply_hop.ifindex = LOCAL_IFINDEX;
-	if (!flow_leaving(stored, &making->original, &making->leaving))
-		return XDNAT_DROP_BUSY;
-	tuple_reverse(&making->leaving, &making->reply);
-	tuple_reverse(&making->original, &making->reply_leaving);
-	reason = flow_remake(making, is_original ? XDNAT_REPLY : XDNAT_ORIGINAL, state);
-	if (reason != XDNAT_DROP_TUPLE_TAKEN)
-		return reason;
-	if (!(state & XDNAT_ANSWERED))
-		return XDNAT_DROP_EXPIRED;
-	stored_change(stored, 0, WORD_STATE(XDNAT_SETTLED));
-	return reason;
-}
-
 /* Originals may come in anywhere we are loaded; replies only where the originals
  * go out, but those that the kernel sends out, by its own judgement, anywhere. */
 static __always_inline enum xdnat_reason forward_check(struct stored *stored, struct stored *other,
 						       struct making *making)
 {
 	if (!other->half) {
-		enum xdnat_reason reason = forward_remake(stored, making);
+		enum xdnat_reason reason = flow_renew(stored, making);
 
 		if (!reason)
 			flow_find_partner(stored, &making->original, &making->partner, other);

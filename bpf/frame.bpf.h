@@ -78,7 +78,7 @@ __noinline int frame_rewrite(struct xdp_md *ctx, const struct making *making)
 /* forward_decide(), of what frame_note() took down. */
 __noinline enum xdnat_reason frame_decide(struct xdp_md *ctx)
 {
-	struct making *making = scratch_get(); /* as flow_make_reply() does */
+	struct making *making = scratch_get(); /* as half_insert() does */
 
 	return making ? forward_decide(ctx, making) : XDNAT_DROP_BUSY;
 }

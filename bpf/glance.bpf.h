@@ -6,6 +6,7 @@
 #ifndef XDNAT_GLANCE_BPF_H
 #define XDNAT_GLANCE_BPF_H
 
+#include "foreign.bpf.h"
 #include "maps.bpf.h"
 #include "plain.bpf.h"
 
@@ -40,6 +41,13 @@ static __always_inline bool skb_glance(const struct __sk_buff *skb, union xdnat_
 	if (found)
 		ports->both = *found;
 	return found;
+}
+
+static __always_inline bool skb_is_foreign(const struct __sk_buff *skb)
+{
+	union xdnat_ports ports;
+
+	return skb_glance(skb, &ports) && is_foreign(ports);
 }
 
 #endif

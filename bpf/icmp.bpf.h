@@ -184,8 +184,8 @@ static __noinline enum xdnat_reason icmp_out(struct __sk_buff *skb, struct makin
 	if (!flow_find(answer, &stored) || (xdnat_state(stored.word) & XDNAT_DEAD))
 		return leak_is_to_stop(answer, making->in_ifindex) ? XDNAT_DROP_LEAK
 								   : XDNAT_PASS_PROTOCOL;
-	if (!flow_leaving(&stored, answer, &making->leaving) ||
-	    stored.half->direction != XDNAT_REPLY ||
+	if (stored.half->direction != XDNAT_REPLY ||
+	    !flow_leaving(&stored, answer, &making->leaving) ||
 	    !addr_is_same(&answer->dst, &making->leaving.dst))
 		return XDNAT_PASS_PROTOCOL;
 	icmp_write(skb, l2_bytes, making, addr_is_same(&from, &answer->src));

@@ -87,7 +87,8 @@ static __always_inline bool life_end_rest(struct stored *reply)
 }
 
 /* The target answers. The original half is marked first; if it is gone, the next answer
- * makes it anew. */
+ * makes it anew. If the reply half is, the client's next packet makes it anew: it must not
+ * be on the fast path. */
 static __always_inline void life_answer(const struct traits *traits, struct stored *reply,
 					struct stored *original)
 {
@@ -95,8 +96,9 @@ static __always_inline void life_answer(const struct traits *traits, struct stor
 
 	if (traits->tcp_flags & TCP_RST) /* a refusal is no answer (RFC 7857 section 7) */
 		return;
-	if (original->half && stored_change(original, WORD_STATE(bits), 0))
-		stored_change(reply, WORD_STATE(bits), 0);
+	if (original->half && stored_change(original, WORD_STATE(bits), 0) &&
+	    !stored_change(reply, WORD_STATE(bits), 0))
+		stored_change(original, 0, WORD_STATE(XDNAT_CONFIRMED));
 }
 
 /* The target refuses: that does not keep a flow alive (RFC 7857 section 7). */

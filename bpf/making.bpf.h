@@ -43,13 +43,11 @@ struct making {
 _Static_assert(sizeof(struct making) <= SCRATCH_BYTES && offsetof(struct making, in) == 0,
 	       "table_insert4() finds in at the start");
 
-/* The half of the packet's own direction, or its partner, with its word: state and when
- * its tick ends. */
+/* The half of the packet's own direction, or its partner, with its state. */
 static __always_inline void half_prepare(const struct making *making, struct xdnat_half *half)
 {
 	__u32 in_ifindex = making->is_partner ? making->hop.ifindex : making->in_ifindex;
 	const struct xdnat_interface *interface = interface_get(in_ifindex);
-	__u32 until = making->now;
 
 	half->rule = making->rule;
 	half->direction = making->direction;
@@ -59,12 +57,11 @@ static __always_inline void half_prepare(const struct making *making, struct xdn
 		half_set_hop(half, &making->reply_hop);
 		half_set_rewrite(half, &making->reply, &making->reply_leaving);
 	} else {
-		until += tick_jiffies;
 		half_set_hop(half, &making->hop);
 		half_set_rewrite(half, &making->original, &making->leaving);
 		half_count(half, making->traits.wire_packets, making->traits.all_bytes);
 	}
-	half->word = word_with_state(until, making->state);
+	half->word = word_with_state(0, making->state);
 }
 
 /* Adds what the embryo carried that had to go. */
@@ -123,7 +120,7 @@ __noinline enum xdnat_reason half_insert(__u32 is_partner, __u32 direction, __u3
 	making->direction = direction;
 	making->state = state;
 	err = making->original.is_v6 ? half_insert6(making) : half_insert4(making);
-	if (!err && making->in.replaced_rule)
+	if (making->in.replaced_rule)
 		making_settle(making);
 	if (err == -EEXIST)
 		return XDNAT_DROP_TUPLE_TAKEN;
@@ -335,6 +332,38 @@ static __always_inline enum xdnat_reason flow_remake(struct making *making, __u3
 
 	if (!reason && making->partner_place != PLACE_NONE)
 		making_publish(making, making->partner_place, word_with_state(making->now, state));
+	return reason;
+}
+
+/* The other half of a live flow is missing (an embryo's may be replaced): it is made
+ * again from this one. If another flow has its tuple by now, this one has ended; an
+ * answered one is taken for an embryo first, that its next packet ends. */
+static __always_inline enum xdnat_reason flow_renew(struct stored *stored, struct making *making)
+{
+	const struct xdnat_half *half = stored->half;
+	__u32 state = xdnat_state(stored->word) & ~XDNAT_TAKEN;
+	bool is_original = half->direction == XDNAT_ORIGINAL;
+	enum xdnat_reason reason;
+
+	if (!is_original && making->hook != XDNAT_HOOK_EGRESS &&
+	    READ_ONCE(half->in_ifindex) != making->in_ifindex)
+		return XDNAT_DROP_WRONG_INTERFACE;
+	making->rule = half->rule;
+	making->now = life_now();
+	making->hop.ifindex = half->out_ifindex;
+	making->reply_hop = (struct hop){.way = WAY_NEIGHBOUR, .ifindex = half->in_ifindex};
+	if (making->hop.ifindex == LOCAL_IFINDEX)
+		making->reply_hop.ifindex = LOCAL_IFINDEX;
+	if (!flow_leaving(stored, &making->original, &making->leaving))
+		return XDNAT_DROP_BUSY;
+	tuple_reverse(&making->leaving, &making->reply);
+	tuple_reverse(&making->original, &making->reply_leaving);
+	reason = flow_remake(making, is_original ? XDNAT_REPLY : XDNAT_ORIGINAL, state);
+	if (reason != XDNAT_DROP_TUPLE_TAKEN)
+		return reason;
+	if (!(state & XDNAT_ANSWERED))
+		return XDNAT_DROP_EXPIRED;
+	stored_change(stored, 0, WORD_STATE(XDNAT_SETTLED));
 	return reason;
 }
 

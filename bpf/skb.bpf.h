@@ -10,7 +10,6 @@
 
 #include <linux/pkt_cls.h>
 
-#include "foreign.bpf.h"
 #include "forward.bpf.h"
 #include "glance.bpf.h"
 #include "icmp.bpf.h"
@@ -342,16 +341,9 @@ static __always_inline struct making *skb_making(const struct __sk_buff *skb, __
 /* forward_decide(), of what skb_note() took down. */
 __noinline enum xdnat_reason skb_decide(struct __sk_buff *skb)
 {
-	struct making *making = scratch_get(); /* as flow_make_reply() does */
+	struct making *making = scratch_get(); /* as half_insert() does */
 
 	return making ? forward_decide(skb, making) : XDNAT_DROP_BUSY;
-}
-
-static __always_inline bool skb_is_foreign(const struct __sk_buff *skb)
-{
-	union xdnat_ports ports;
-
-	return skb_glance(skb, &ports) && is_foreign(ports);
 }
 
 /* A packet that came in and may be ours: what becomes of it, and of the skb (*verdict, tc's)

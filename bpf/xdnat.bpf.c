@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The story of one packet, and the program by which tools end a flow.
+ * The story of one packet, and the programs by which tools end flows and bring them.
  */
 #include "frame.bpf.h"
 #include "skb.bpf.h"

@@ -21,6 +21,9 @@ struct notes {
 	uint64_t seen;
 };
 
+/* store_flows_each() or store_orphans_each(). */
+typedef int walk_flows(const struct store *store, store_flow_visitor each, void *context);
+
 /* Non-zero stops the walk: there are at_most (1) or there is no memory. */
 static int note(const struct store_flow *flow, void *context)
 {
@@ -66,14 +69,14 @@ static int end_noted(const struct store *store, const struct notes *notes, uint6
 	return err;
 }
 
-int flow_end_chosen(const struct store *store, const struct flow_choice *choice, uint64_t *ended)
+static int end_seen(const struct store *store, walk_flows *walk, const struct flow_choice *choice,
+		    uint64_t *ended)
 {
 	struct notes notes = {.choice = choice};
 	int err, status;
 
-	*ended = 0;
 	progress_begin("reading flows");
-	status = store_flows_each(store, note, &notes);
+	status = walk(store, note, &notes);
 	if (status >= 0) {
 		progress_begin("ending flows");
 		err = end_noted(store, &notes, ended);
@@ -81,6 +84,18 @@ int flow_end_chosen(const struct store *store, const struct flow_choice *choice,
 	}
 	progress_end();
 	free(notes.flows);
+	return status;
+}
+
+int flow_end_chosen(const struct store *store, const struct flow_choice *choice, uint64_t *ended)
+{
+	int status;
+
+	*ended = 0;
+	status = end_seen(store, store_flows_each, choice, ended);
+	/* Afterwards: a flow that was noted may have lost its original half meanwhile. */
+	if (!status && choice->force)
+		status = end_seen(store, store_orphans_each, choice, ended);
 	return status;
 }
 

@@ -17,8 +17,9 @@ struct flow_choice {
 	size_t at_most; /* 0: all; 44 bytes of memory for each */
 };
 
-/* Ends those that were there; *ended counts them, orphans not. 0, 1 if there are more than
- * at_most, or -errno with fail(): an error with one flow does not keep the others. */
+/* Ends those that were there, with force live orphans too; *ended counts no orphans. 0, 1 if
+ * there are more than at_most, or -errno with fail(): an error with one flow does not keep the
+ * others. */
 int flow_end_chosen(const struct store *store, const struct flow_choice *choice, uint64_t *ended);
 /* Ends all flows that these rules made, whether or not the rules are still there.
  * rules: ids, rising. 0 or -errno with fail(). */

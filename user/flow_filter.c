@@ -139,7 +139,7 @@ static bool state_matches(const struct flow_filter *filter, const struct store_f
 
 bool flow_filter_matches(const struct flow_filter *filter, const struct store_flow *flow)
 {
-	if (flow->expired || flow->is_orphan)
+	if (flow->expired || flow->state & XDNAT_DEAD) /* a rest is no flow */
 		return false;
 	if (filter->proto && filter->proto != flow->proto)
 		return false;

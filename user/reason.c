@@ -62,8 +62,9 @@ static const struct {
 				    "another flow already uses the same addresses and ports: "
 				    "the client retries with another port"},
 	[XDNAT_DROP_TABLE_FULL] =
-		{"table_full", "no room for new flows; they end after their lifetime; more room: "
-			       "xdnat unload --all, then load --flows N"},
+		{"table_full",
+		 "no room beside answered flows; they end after their lifetime; more room: "
+		 "xdnat unload --all, then load --flows N"},
 	[XDNAT_DROP_NO_PORT] = {"no_port",
 				"no source port is free towards that target: see `xdnat status`; "
 				"more: load --snat-ports A-B"},

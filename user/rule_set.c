@@ -93,6 +93,8 @@ static int add_flow(const struct store_flow *flow, void *context)
 	struct rule_totals *totals;
 	int direction;
 
+	if (flow->is_orphan)
+		return 0;
 	if (flow->is_v6)
 		set->flows6++;
 	else
@@ -101,7 +103,7 @@ static int add_flow(const struct store_flow *flow, void *context)
 	if (!rule)
 		return 0;
 	totals = &set->totals[rule - set->rules];
-	totals->flows_live += !flow->expired && !flow->is_orphan;
+	totals->flows_live += !flow->expired;
 	for (direction = 0; direction < XDNAT_DIRECTIONS; direction++) {
 		totals->packets[direction] += flow->packets[direction];
 		totals->bytes[direction] += flow->bytes[direction];

@@ -163,14 +163,19 @@ struct store_flow {
 	uint32_t life_sec; /* it ends when idle_sec passes this */
 	bool expired;
 	bool has_reply;	       /* false: the reply half is missing */
-	bool is_orphan;	       /* a reply half alone, expired or resting: only key and rule stand */
+	bool is_orphan;	       /* a reply half alone */
 	struct xdnat_key6 key; /* for store_flow_end */
 };
+typedef int (*store_flow_visitor)(const struct store_flow *flow, void *context);
+
 /* Calls each(flow, context) for every flow, reading the tables where they are; also for
- * expired ones and orphans; stops when each() returns non-zero and returns that. What
- * comes or goes meanwhile is seen or not. */
-int store_flows_each(const struct store *store,
-		     int (*each)(const struct store_flow *flow, void *context), void *context);
+ * expired ones, and for orphans that have expired or rest, of which only key and rule
+ * stand; stops when each() returns non-zero and returns that. What comes or goes
+ * meanwhile is seen or not. */
+int store_flows_each(const struct store *store, store_flow_visitor each, void *context);
+/* The same for orphans that live: what is left of an embryo whose original half was
+ * replaced. An answer would make its flow anew. Not known: idle_sec, life_sec. */
+int store_orphans_each(const struct store *store, store_flow_visitor each, void *context);
 /* Frees the flow; force: XDNAT_END_EXPIRED, if the datapath finds that too, or
  * another. Returns 1 if it is gone, 0 if it lives on, or -errno. */
 int store_flow_end(const struct store *store, const struct store_flow *flow, uint32_t force);

@@ -24,7 +24,7 @@ struct walk {
 	const struct store *store;
 	struct store_table table;
 	uint64_t jiffies;
-	int (*each)(const struct store_flow *flow, void *context);
+	store_flow_visitor each;
 	void *context;
 };
 
@@ -58,7 +58,13 @@ static void half_from(const union store_half *stored, bool is_v6, struct half *h
 		half_from4(&stored->v4, half);
 }
 
-/* The half of the other direction: what leaves, reversed. */
+/* What it says of the flow, not of its slot. */
+static uint32_t half_state(const struct half *half)
+{
+	return xdnat_state(half->half.word) & ~(XDNAT_TAKEN | XDNAT_HIDDEN);
+}
+
+/* The half of the other direction: what leaves, reversed. False: it is missing, or dead. */
 static bool find_partner(const struct walk *walk, const struct half *half, struct half *partner)
 {
 	union xdnat_ports ports = {.sport = half->half.ports.dport,
@@ -79,8 +85,8 @@ static bool find_partner(const struct walk *walk, const struct half *half, struc
 	if (!store_table_find(&walk->table, &key, &found))
 		return false;
 	half_from(&found, half->is_v6, partner);
-	/* What is in its place may be another flow's. */
-	return addr_equal(&partner->new_dst, &half->src) &&
+	/* What is in its place may be another flow's, or be freed. */
+	return !(half_state(partner) & XDNAT_DEAD) && addr_equal(&partner->new_dst, &half->src) &&
 	       addr_equal(&partner->new_src, &half->dst) &&
 	       partner->half.ports.dport == half->key.ports.sport &&
 	       partner->half.ports.sport == half->key.ports.dport;
@@ -92,12 +98,6 @@ static uint32_t idle_jiffies(const struct walk *walk, const struct half *half)
 	uint32_t idle = (uint32_t)walk->jiffies - xdnat_until(half->half.word);
 
 	return (int32_t)idle < 0 ? 0 : idle;
-}
-
-/* What it says of the flow, not of its slot. */
-static uint32_t half_state(const struct half *half)
-{
-	return xdnat_state(half->half.word) & ~(XDNAT_TAKEN | XDNAT_HIDDEN);
 }
 
 static void set_direction(struct store_flow *flow, const struct half *half)
@@ -148,18 +148,19 @@ static int visit_flow(const struct walk *walk, const struct half *original)
 }
 
 /* A reply half alone is no flow: nobody sees it, but the sweep may find it. */
-static int visit_orphan(const struct walk *walk, const struct half *reply)
+static int visit_freeable(const struct walk *walk, const struct half *reply)
 {
 	struct store_flow flow = {
 		.is_v6 = reply->is_v6,
 		.proto = reply->key.proto,
 		.rule = reply->half.rule,
+		.state = half_state(reply),
 		.key = reply->key,
 		.is_orphan = true,
 		.expired = true,
 	};
+	uint32_t state = flow.state;
 	struct half original;
-	uint32_t state = half_state(reply);
 
 	if (state & XDNAT_RESTING) {
 		flow.expired = idle_jiffies(walk, reply) > 0;
@@ -182,12 +183,56 @@ static int visit(const union store_half *stored, void *context)
 
 	half_from(stored, walk->table.is_v6, &half);
 	if (half.half.direction == XDNAT_REPLY)
-		return visit_orphan(walk, &half);
+		return visit_freeable(walk, &half);
 	return visit_flow(walk, &half);
 }
 
-int store_flows_each(const struct store *store,
-		     int (*each)(const struct store_flow *flow, void *context), void *context)
+/* Whose ends are its flow's, as the missing original half would have them. */
+static int visit_orphan(const union store_half *stored, void *context)
+{
+	const struct walk *walk = context;
+	struct half reply, original;
+	struct store_flow flow;
+
+	half_from(stored, walk->table.is_v6, &reply);
+	if (reply.half.direction != XDNAT_REPLY || half_state(&reply) & XDNAT_DEAD ||
+	    find_partner(walk, &reply, &original))
+		return 0;
+	original = (struct half){
+		.src = reply.new_dst,
+		.dst = reply.new_src,
+		.new_src = reply.dst,
+		.new_dst = reply.src,
+		.key.ports = {.sport = reply.half.ports.dport, .dport = reply.half.ports.sport},
+		.half.ports = {.sport = reply.key.ports.dport, .dport = reply.key.ports.sport},
+	};
+	flow = (struct store_flow){
+		.is_v6 = reply.is_v6,
+		.proto = reply.key.proto,
+		.rule = reply.half.rule,
+		.key = reply.key,
+		.has_reply = true,
+		.is_orphan = true,
+	};
+	set_ends(&flow, &original);
+	set_direction(&flow, &reply);
+	return walk->each(&flow, walk->context);
+}
+
+static int walk_tables(struct walk *walk,
+		       int (*visit_half)(const union store_half *stored, void *context))
+{
+	int err = 0;
+
+	for (int is_v6 = 0; !err && is_v6 <= 1; is_v6++) {
+		walk->table = (struct store_table){.store = walk->store, .is_v6 = is_v6};
+		err = store_table_each(&walk->table, visit_half, walk);
+		store_table_unmap(&walk->table);
+	}
+	return err;
+}
+
+int store_flows_each(const struct store *store, store_flow_visitor each, void *context)
 {
 	struct walk walk = {.store = store, .each = each, .context = context};
 	struct xdnat_clock clock;
@@ -196,12 +241,14 @@ int store_flows_each(const struct store *store,
 	if (err)
 		return fail_kernel(err, "cannot read the datapath's clock");
 	walk.jiffies = clock.jiffies;
-	for (int is_v6 = 0; !err && is_v6 <= 1; is_v6++) {
-		walk.table = (struct store_table){.store = store, .is_v6 = is_v6};
-		err = store_table_each(&walk.table, visit, &walk);
-		store_table_unmap(&walk.table);
-	}
-	return err;
+	return walk_tables(&walk, visit);
+}
+
+int store_orphans_each(const struct store *store, store_flow_visitor each, void *context)
+{
+	struct walk walk = {.store = store, .each = each, .context = context};
+
+	return walk_tables(&walk, visit_orphan);
 }
 
 int store_flow_end(const struct store *store, const struct store_flow *flow, uint32_t force)

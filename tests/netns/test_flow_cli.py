@@ -17,7 +17,9 @@ import many_flows
 import pytest
 import talk
 import world as w
+from halves import Half, pins
 from network import CLIENT, ROUTER, SERVER, Network
+from packets import UDP, Packet
 
 NO_SUCH = 4
 COUNT = 10 ** 6 if w.LONG else 10 ** 5
@@ -111,6 +113,37 @@ def test_port_that_rests_is_no_flow(network, native, service):
         assert not clients(native) and native.json("flow", "count")["count"] == 0
         assert native.json("stats")["rules"][0]["flows_live"] == 0
         native.refused(NO_SUCH, "flow", "kill", "proto=udp")
+
+
+def test_a_kill_leaves_no_half_that_an_answer_revives(network, native):
+    """An embryo whose original half was replaced: nobody lists what is left of it, but an
+    answer of its target would make it anew."""
+    with contextlib.ExitStack() as stack:
+        server, client = (stack.enter_context(end.socket(kind=socket.SOCK_DGRAM))
+                          for end in (network.server, network.client))
+        pinned = stack.enter_context(pins(native))
+        server.bind((SERVER, 53))
+        server.settimeout(20)
+        client.connect((ROUTER, 5300))
+        there = Packet(src=CLIENT, dst=ROUTER, sport=client.getsockname()[1], dport=5300,
+                       proto=UDP)
+        back = Packet(src=SERVER, dst=CLIENT, sport=53, dport=there.sport, proto=UDP)
+        original, reply = Half(pinned, there), Half(pinned, back)
+        for words in (["flow", "kill", "src=%s:%d" % (CLIENT, there.sport)],
+                      ["flow", "kill", "dst=%s:53" % SERVER, "rule=dns"],
+                      ["flow", "flush", "--yes"], ["rule", "del", "dns", "--flows", "kill"]):
+            native("rule", "add", "5300:%s:53/udp" % SERVER, "name=dns")
+            client.send(b"question")
+            assert server.recv(100) == b"question"
+            original.delete()
+            assert reply.exists() and native("flow", "count").stdout == "0\n"
+            native.refused(NO_SUCH, "flow", "kill", "src=" + SERVER)
+            assert reply.exists()
+            if words[1] == "kill":
+                native.refused(NO_SUCH, *words)
+            else:
+                native(*words)
+            assert not reply.exists(), words
 
 
 @pytest.fixture(scope="module")

@@ -205,6 +205,7 @@ def test_range_runs_out(network, mode, service, family, proto):
         mode("flow", "kill", "src=" + names[-1])
         freed.abandon()
         assert refused(mode, network, proto, family, late)
+        assert "[::]:0" not in mode("flow", "list").stdout, "a rest is no flow"
         claim = Half(pinned, Packet(src=family.server, dst=family.ours, sport=MASQUERADED,
                                     dport=freed.seen[1], proto=TCP if proto == "tcp" else UDP))
         claim.age(REST_TICKS - 5)
