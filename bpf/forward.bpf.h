@@ -368,6 +368,12 @@ static long forward_await_flow(__u32 tried, struct making **context)
 	return flow_find(&(*context)->original, &stored);
 }
 
+/* Another processor makes the flow just now. True when it is there. */
+static __noinline bool forward_await(struct making *making)
+{
+	return bpf_loop(AWAIT_TRIES, forward_await_flow, &making, 0) < AWAIT_TRIES;
+}
+
 /*
  * Whose packet is it, and what becomes of it? making: its tuple, as original; hook,
  * traits, in_ifindex. XDNAT_FORWARDED: as making->to says, by making->hop.
@@ -387,10 +393,8 @@ static __always_inline enum xdnat_reason forward_decide(void *ctx, struct making
 	reason = forward_new(ctx, making);
 	if (!reason)
 		reason = flow_make();
-	if (reason == XDNAT_DROP_BUSY) /* another processor makes it just now */
-		reason = bpf_loop(AWAIT_TRIES, forward_await_flow, &making, 0) < AWAIT_TRIES
-				 ? XDNAT_FORWARDED
-				 : XDNAT_DROP_BUSY;
+	if (reason == XDNAT_DROP_BUSY && forward_await(making))
+		reason = XDNAT_FORWARDED;
 	if (reason)
 		return reason;
 	if (!flow_find(&making->original, &stored))

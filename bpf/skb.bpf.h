@@ -342,7 +342,7 @@ static __always_inline struct making *skb_making(const struct __sk_buff *skb, __
 /* forward_decide(), of what skb_note() took down. */
 __noinline enum xdnat_reason skb_decide(struct __sk_buff *skb)
 {
-	struct making *making = scratch_get(); /* as flow_make_reply() does */
+	struct making *making = scratch_get(); /* as half_insert() does */
 
 	return making ? forward_decide(skb, making) : XDNAT_DROP_BUSY;
 }
