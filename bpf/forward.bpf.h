@@ -353,6 +353,12 @@ static long forward_await_flow(__u32 tried, struct making **context)
 	return flow_find(&(*context)->original, &stored);
 }
 
+/* Another processor makes the flow just now: waits until it is there, or a while. */
+static __noinline void forward_await(struct making *making)
+{
+	bpf_loop(AWAIT_TRIES, forward_await_flow, &making, 0);
+}
+
 /*
  * Whose packet is it, and what becomes of it? making: its tuple, as original; hook,
  * traits, in_ifindex. XDNAT_FORWARDED: as making->to says, by making->hop.
@@ -376,8 +382,7 @@ static __always_inline enum xdnat_reason forward_decide(void *ctx, struct making
 		forward_as_made(making);
 	if (reason != XDNAT_DROP_BUSY)
 		return reason;
-	/* Another processor makes it just now. */
-	bpf_loop(AWAIT_TRIES, forward_await_flow, &making, 0);
+	forward_await(making);
 	if (!flow_find(&making->original, &stored))
 		return XDNAT_DROP_BUSY;
 	return forward_as(&stored, making, making->reply_hop.mtu);

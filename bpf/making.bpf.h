@@ -76,7 +76,9 @@ static __noinline void making_settle(const struct making *making)
 	__sync_fetch_and_add(&rule->ended_bytes[direction], making->in.replaced_bytes);
 }
 
-static __always_inline int half_insert4(struct making *making)
+/* They have returned before table_insert4() and 6 begin: Linux 6.1 has no room on the
+ * stack for both. */
+static __noinline void half_prepare4(struct making *making)
 {
 	const struct tuple *tuple = making->is_partner ? &making->reply : &making->original;
 	const struct tuple *leaving =
@@ -88,10 +90,9 @@ static __always_inline int half_insert4(struct making *making)
 	key4_from(tuple, &half4->key);
 	half4->src = leaving->src.word[3];
 	half4->dst = leaving->dst.word[3];
-	return table_insert4(false);
 }
 
-static __always_inline int half_insert6(struct making *making)
+static __noinline void half_prepare6(struct making *making)
 {
 	const struct tuple *tuple = making->is_partner ? &making->reply : &making->original;
 	const struct tuple *leaving =
@@ -103,7 +104,6 @@ static __always_inline int half_insert6(struct making *making)
 	half6->key = *key6_of(tuple);
 	__builtin_memcpy(half6->src, &leaving->src, sizeof(half6->src));
 	__builtin_memcpy(half6->dst, &leaving->dst, sizeof(half6->dst));
-	return table_insert6(false);
 }
 
 /* Puts one half into the table, hidden, as making->in.place. A global function, verified
@@ -119,7 +119,13 @@ __noinline enum xdnat_reason half_insert(__u32 is_partner, __u32 direction, __u3
 	making->is_partner = is_partner;
 	making->direction = direction;
 	making->state = state;
-	err = making->original.is_v6 ? half_insert6(making) : half_insert4(making);
+	if (making->original.is_v6) {
+		half_prepare6(making);
+		err = table_insert6(false);
+	} else {
+		half_prepare4(making);
+		err = table_insert4(false);
+	}
 	if (making->in.replaced_rule)
 		making_settle(making);
 	if (err == -EEXIST)
@@ -228,6 +234,17 @@ static __always_inline bool making_keeps_port(const struct making *making)
 	return entry && entry->is_free_to_use;
 }
 
+/* The port to be tried after `tried` others; NULL never happens. A function by itself: in
+ * the loop, clang 14 lets one way to choose run into the other's end, which Linux 6.1 takes
+ * for a back-edge. */
+static __noinline const struct xdnat_snat_port *claim_candidate(const struct making *making,
+								__u32 tried)
+{
+	__u32 key = port_candidate(making->port_hash, tried, making->ports);
+
+	return bpf_map_lookup_elem(&xdnat_snat_ports, &key);
+}
+
 /* Claims the reply half's place under one port after the other. */
 static __always_inline enum xdnat_reason claim_any_port(struct making *making)
 {
@@ -236,8 +253,7 @@ static __always_inline enum xdnat_reason claim_any_port(struct making *making)
 
 #pragma clang loop unroll(disable)
 	for (__u32 tried = 0; tried < PORT_CANDIDATES && tried < candidates; tried++) {
-		__u32 key = port_candidate(making->port_hash, tried, making->ports);
-		const struct xdnat_snat_port *entry = bpf_map_lookup_elem(&xdnat_snat_ports, &key);
+		const struct xdnat_snat_port *entry = claim_candidate(making, tried);
 
 		if (!entry)
 			continue;

@@ -27,8 +27,10 @@ static __always_inline struct stress_flow *flow_at(__u32 flow)
 static __always_inline __u64 *claim_at(__u32 group, __be16 port)
 {
 	__u32 slot = (bpf_ntohs(port) - STRESS_FIRST_PORT) & (STRESS_PORTS - 1);
+	__u32 claim = group * STRESS_PORTS + slot;
 
-	return &stress_claims[(group & (STRESS_GROUPS - 1)) * STRESS_PORTS + slot];
+	barrier_var(claim); /* Linux 6.1 would lose the bounds of two that are joined */
+	return &stress_claims[claim & (STRESS_GROUPS * STRESS_PORTS - 1)];
 }
 
 #endif

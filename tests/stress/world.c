@@ -94,6 +94,7 @@ static void choose_programs(struct stress_bpf *skeleton)
 
 	bpf_object__for_each_program(program, skeleton->obj) bpf_program__set_autoload(
 		program, program == skeleton->progs.stress_packet ||
+				 program == skeleton->progs.stress_stall ||
 				 program == skeleton->progs.xdnat_flow_end);
 }
 
