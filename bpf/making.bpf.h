@@ -143,7 +143,7 @@ static __always_inline void making_publish(const struct making *making, __u32 pl
 		table_publish(false, place, word);
 }
 
-/* The hidden reply half is not to be. */
+/* The hidden half in partner_place is not to be. */
 static __noinline void making_give_back(const struct making *making)
 {
 	if (making->partner_place == PLACE_NONE)
@@ -339,16 +339,22 @@ __noinline enum xdnat_reason flow_make(void)
 	return XDNAT_FORWARDED;
 }
 
-/* A missing half of a live flow is made again from the other, with the state of that:
- * making has what a packet of the other's says. */
-static __always_inline enum xdnat_reason flow_remake(struct making *making, __u32 direction,
-						     __u32 state)
+/* A missing half of a live flow is made again from the stored one, with the state of that:
+ * making has what a packet of its says. Who ends a flow frees the original half last: if
+ * that is why it was missing, the stored one is dead once there is a new one, hidden. */
+static __always_inline enum xdnat_reason flow_remake(struct stored *stored, struct making *making,
+						     __u32 direction, __u32 state)
 {
 	enum xdnat_reason reason = flow_make_partner(direction, state);
 
-	if (!reason && making->partner_place != PLACE_NONE)
-		making_publish(making, making->partner_place, word_with_state(making->now, state));
-	return reason;
+	if (reason || making->partner_place == PLACE_NONE)
+		return reason;
+	if (!stored_refresh(stored)) {
+		making_give_back(making);
+		return XDNAT_DROP_BUSY;
+	}
+	making_publish(making, making->partner_place, word_with_state(making->now, state));
+	return XDNAT_FORWARDED;
 }
 
 /* The other half of a live flow is missing (an embryo's may be replaced): it is made
@@ -374,7 +380,7 @@ static __always_inline enum xdnat_reason flow_renew(struct stored *stored, struc
 		return XDNAT_DROP_BUSY;
 	tuple_reverse(&making->leaving, &making->reply);
 	tuple_reverse(&making->original, &making->reply_leaving);
-	reason = flow_remake(making, is_original ? XDNAT_REPLY : XDNAT_ORIGINAL, state);
+	reason = flow_remake(stored, making, is_original ? XDNAT_REPLY : XDNAT_ORIGINAL, state);
 	if (reason != XDNAT_DROP_TUPLE_TAKEN)
 		return reason;
 	if (!(state & XDNAT_ANSWERED))

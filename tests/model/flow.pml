@@ -81,7 +81,12 @@ inline remake(half)
 {
 	make_partner(other, half, my_word & ANSWERED);
 	if
-	:: result == DONE && mine != NONE -> publish(mine)
+	:: result == DONE && mine != NONE ->
+		if
+		:: broken == REVIVE || (IS_ALIVE(word[me]) && OWNER_OF(word[me]) == OWNER_OF(my_word)) ->
+			publish(mine)
+		:: else -> free_slot(mine); result = BUSY
+		fi
 	:: result == EXISTS && IS_ORIGINAL(half) &&
 	   (broken != TAKEN_STAYS || !(my_word & ANSWERED)) -> /* another flow's tuple now: it has ended */
 		swap(me, my_word, my_word | DEAD);

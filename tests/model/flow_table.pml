@@ -135,6 +135,8 @@ inline fill()
 	:: start == 6 -> put(1, R, C, ANSWERED | DEAD | RESTING)
 	:: start == 7 -> put(0, C, R, ANSWERED) /* its reply was replaced as it was answered */
 	:: start == 8 -> put_flow(0, C, 1, R, ANSWERED); put(BEYOND, D, S, 0)
+	:: start == 9 -> put_flow(0, D, 1, R, 0); put(BEYOND, C, R, ANSWERED) /* lost the tuple */
+	:: start == 10 -> put(0, C, R, ANSWERED); put(1, R, C, ANSWERED | DEAD)
 	fi
 }
 

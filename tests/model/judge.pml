@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* A part of flow_table.pml: what must be when all are done. */
 
+/* An original that lives although its flow has ended: the reply of just that one rests. */
+#define IS_REVIVED(o, r) \
+	(IS_ALIVE(word[o]) && IS_ORIGINAL(key[o]) && (word[r] & RESTING) && \
+	 key[r] == to[o] && to[r] == key[o])
+
 /* All are done. */
 inline judge()
 {
@@ -23,7 +28,8 @@ inline judge()
 			assert(claim[i] == ((word[i] & TAKEN) -> key[i] : NONE));
 			assert(i < BEYOND || !(word[i] & TAKEN) || place[key[i]] == i);
 			for (j : 0 .. i - 1) {
-				assert(!(word[i] & word[j] & TAKEN) || key[i] != key[j])
+				assert(!(word[i] & word[j] & TAKEN) || key[i] != key[j]);
+				assert(!IS_REVIVED(i, j) && !IS_REVIVED(j, i))
 			}
 		}
 		for (i : 0 .. KEYS - 1) {

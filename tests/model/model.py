@@ -25,6 +25,8 @@ STARTS = {
     6: "a claim that rests",
     7: "an answered flow whose reply was replaced",
     8: "an answered flow and half an embryo",
+    9: "an answered flow that has lost its tuple",
+    10: "an answered flow whose reply is dead and still there",
 }
 NAMES = {C: "C", D: "D", R: "answer to R", S: "answer to S", END_C: "end of C", END_D: "end of D",
          END_R: "end of R", END_S: "end of S"}
@@ -71,10 +73,11 @@ TABLE_RULES = [
     (14, "the lock is given back", 0),
     (15, "no release while a hop is written", 1),
     (16, "a release compares the word", 1),
-    (17, "a partner that is dead is missing", 2),
-    (18, "who has lost its tuple ends, answered or not", 5),
+    (17, "a partner that is dead is missing", 10),
+    (18, "who has lost its tuple ends, answered or not", 9),
     (19, "what the kernel's hash refuses is given back", 0),
     (20, "no half is visible before both have a place", 0),
+    (21, "no half is made anew by one that has ended", 2),
 ]
 
 Row = namedtuple("Row", "what model environment is_broken")

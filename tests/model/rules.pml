@@ -20,3 +20,4 @@
 #define TAKEN_STAYS	18 /* an answered flow goes on when another has its reply's tuple */
 #define REFUSED_STAYS	19 /* a claim whose entry is refused is not given back */
 #define PUBLISH_FIRST	20 /* a claimed reply is visible before the original has a place */
+#define REVIVE		21 /* a half is made anew by one that has ended meanwhile */
