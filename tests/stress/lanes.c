@@ -137,7 +137,7 @@ int lane_send(const struct world *world, enum stress_order order, uint32_t first
 
 int lane_establish(const struct world *world, uint32_t first, uint32_t count)
 {
-	int err = 0;
+	int err = world_be_patient(world, true), err_after;
 
 	for (uint32_t i = first; !err && i < first + count; i++) {
 		err = lane_send(world, STRESS_OPEN, i, 1);
@@ -146,5 +146,6 @@ int lane_establish(const struct world *world, uint32_t first, uint32_t count)
 		if (!err)
 			err = lane_send(world, STRESS_GO_ON, i, 1);
 	}
-	return err;
+	err_after = world_be_patient(world, false);
+	return err ? err : err_after;
 }

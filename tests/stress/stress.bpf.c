@@ -57,8 +57,11 @@ int stress_packet(struct xdp_md *ctx)
 SEC("perf_event")
 int stress_stall(void *ctx)
 {
+	__u32 turns = bpf_get_prandom_u32() % STRESS_STALL_MAX;
+
 	(void)ctx;
-	for (__u32 i = bpf_get_prandom_u32() % STRESS_STALL_MAX; i > 0; i--)
+	/* Upwards: Linux 6.1 sees no end of the other way. */
+	for (__u32 i = 0; i < STRESS_STALL_MAX && i < turns; i++)
 		bpf_ktime_get_ns();
 	return 0;
 }

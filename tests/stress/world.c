@@ -10,7 +10,8 @@
 
 #include "rules.h"
 
-#define LONG_LIFE 0x10000000 /* jiffies */
+#define LONG_LIFE      0x10000000 /* jiffies */
+#define HALF_OPEN_LIFE 2
 
 static const uint8_t wan_mac[6] = {2, 0, 0, 0, 1, 1};
 
@@ -104,7 +105,7 @@ static int fill(const struct world *world, uint64_t seed)
 		.abi = XDNAT_ABI,
 		.hz = 250,
 		.tick_jiffies = world->shape->tick_jiffies,
-		.life_jiffies = {[XDNAT_LIFE_TCP_HALF_OPEN] = 2,
+		.life_jiffies = {[XDNAT_LIFE_TCP_HALF_OPEN] = HALF_OPEN_LIFE,
 				 [XDNAT_LIFE_TCP_ESTABLISHED] = LONG_LIFE,
 				 [XDNAT_LIFE_TCP_CLOSING] = 2,
 				 [XDNAT_LIFE_UDP_UNANSWERED] = 2,
@@ -227,6 +228,19 @@ int world_end(const struct world *world, bool is_v6, const struct xdnat_key6 *ke
 
 	return bpf_prog_test_run_opts(bpf_program__fd(world->skeleton->progs.xdnat_flow_end),
 				      &opts);
+}
+
+int world_be_patient(const struct world *world, bool is_patient)
+{
+	struct bpf_map *map = world->skeleton->maps.xdnat_config;
+	struct xdnat_config config;
+	uint32_t zero = 0;
+	int err = bpf_map__lookup_elem(map, &zero, sizeof(zero), &config, sizeof(config), 0);
+
+	if (err)
+		return err;
+	config.life_jiffies[XDNAT_LIFE_TCP_HALF_OPEN] = is_patient ? LONG_LIFE : HALF_OPEN_LIFE;
+	return bpf_map__update_elem(map, &zero, sizeof(zero), &config, sizeof(config), BPF_ANY);
 }
 
 uint64_t world_reason(const struct world *world, uint32_t reason)

@@ -43,6 +43,8 @@ void world_unload(struct world *world);
 int world_send(const struct world *world, uint32_t lane, uint32_t packets);
 /* Ends a flow by the key of one of its halves. force: XDNAT_END_... */
 int world_end(const struct world *world, bool is_v6, const struct xdnat_key6 *key, uint32_t force);
+/* Handshakes may take long, as between two test runs on an emulated processor; or not. */
+int world_be_patient(const struct world *world, bool is_patient);
 /* Packets of all lanes that ended so. */
 uint64_t world_reason(const struct world *world, uint32_t reason);
 /* All neighbours have another MAC address; it takes turns. */
