@@ -12,7 +12,7 @@ import many_flows
 import pytest
 import world as w
 
-COMMIT = "f1a9002f"  # the last one with that ABI
+COMMIT = "f1a90029"  # the last one with that ABI
 ABI = 3
 KEY4_BYTES = 16
 MAP_UPDATE_BATCH, CHUNK = 26, 16384
