@@ -38,7 +38,9 @@ struct insertion {
 	/* Out: the counters of the embryo whose place it took. */
 	__u32 replaced_rule; /* 0: nobody's */
 	__u32 replaced_direction;
-	__u32 start; /* the slot to begin with */
+	__u32 start;	   /* the slot to begin with */
+	__u32 embryos_max; /* of a bucket; one more takes the oldest's place */
+	__u32 pad;
 	__u64 replaced_packets, replaced_bytes;
 
 	struct bucket_view seen;
@@ -142,9 +144,10 @@ static __always_inline void slot_write(bool is_v6, void *slot, const struct inse
 }
 
 /* For this class, by bucket_scan(): a slot, or SLOT_NONE. */
-static __always_inline __u32 bucket_choose(const volatile struct bucket_view *seen, bool is_embryo)
+static __always_inline __u32 bucket_choose(const volatile struct bucket_view *seen, bool is_embryo,
+					   __u32 embryos_max)
 {
-	if (is_embryo && seen->embryos >= SLOT_EMBRYOS_MAX)
+	if (is_embryo && seen->embryos >= embryos_max)
 		return seen->oldest;
 	if (is_embryo || seen->free != SLOT_NONE)
 		return seen->free;
@@ -166,7 +169,7 @@ static __always_inline void insertion_note_replaced(struct insertion *in,
 static __always_inline int bucket_claim(bool is_v6, void *slots, __u32 bucket, struct insertion *in)
 {
 	const volatile struct bucket_view *seen = &in->seen;
-	__u32 n = bucket_choose(seen, word_is_embryo(half_of(is_v6, in)->word));
+	__u32 n = bucket_choose(seen, word_is_embryo(half_of(is_v6, in)->word), in->embryos_max);
 	struct xdnat_bucket *known = bucket_get(is_v6, bucket);
 	__u64 word = n == seen->free ? seen->free_word : seen->oldest_word;
 	void *slot = slot_of(is_v6, slots, n);
@@ -306,15 +309,22 @@ static __always_inline int insert_locked(bool is_v6, __u32 bucket, struct xdnat_
 					 struct insertion *in, __u32 is_tool)
 {
 	int err = READ_ONCE(home->overflowed) ? overflow_judge(is_v6, in) : 0;
+	__u32 start = in->start;
 
 	if (err)
 		return err;
+	in->embryos_max = SLOT_EMBRYOS_MAX;
 	err = -EAGAIN;
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < CLAIM_TRIES && err == -EAGAIN; i++)
 		err = is_v6 ? bucket_take6(bucket, is_tool) : bucket_take4(bucket, is_tool);
 	if (err == -ENOSPC)
-		return overflow_insert(is_v6, home, in, is_tool);
+		err = overflow_insert(is_v6, home, in, is_tool);
+	if (err == -ENOSPC) { /* answered halves are everywhere: the embryos at home must do */
+		in->embryos_max = 1;
+		in->start = start;
+		err = is_v6 ? bucket_take6(bucket, is_tool) : bucket_take4(bucket, is_tool);
+	}
 	return err == -EAGAIN ? -EBUSY : err;
 }
 

@@ -223,6 +223,18 @@ def test_flood_of_embryos_takes_no_room_of_answered_flows(small):
             expect(small.send(back, "lan"), small.returned(back))
 
 
+def test_answered_flows_find_room_after_a_flood(small):
+    """What nobody answered makes way, also where it is less than half of a bucket."""
+    for side in V4, V6:
+        for _ in range(1500):
+            first = small.original(side, TCP)
+            expect(small.send(first), small.forwarded(first))
+        for _ in range(64):
+            first = small.original(side, UDP)
+            expect(small.send(first), small.forwarded(first))
+            small.send(small.reply(first, side), "lan")
+
+
 def test_room_again(small):
     """After a flush, the same clients come in."""
     for side in V4, V6:
