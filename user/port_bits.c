@@ -145,11 +145,12 @@ int port_bits_add(struct store *store, const struct store_rule *rules, size_t co
 	return err ? err : set_missing(store, &needed);
 }
 
-/* Changes the bits of a flow, or of a rest, whose packets are the target's alone. */
+/* Changes the bits of a flow, or of a rest (no reply half is seen of it), whose packets are
+ * the target's alone. */
 static void visit(const struct store_flow *flow, struct xdnat_port_bits *bits,
 		  void (*change)(__u64 *words, __be16 port))
 {
-	if (flow->is_orphan) {
+	if (flow->is_orphan && !flow->has_reply) {
 		change(bits->as_source, flow->key.ports.sport);
 		return;
 	}
@@ -169,10 +170,19 @@ static int remove_flow(const struct store_flow *flow, void *context)
 	return 0;
 }
 
+/* A flow whose original half gave up its place goes on with the target's next packet. */
+static int each_flow(const struct store *store, store_flow_visitor each,
+		     struct xdnat_port_bits *bits)
+{
+	int err = store_orphans_each(store, each, bits);
+
+	return err ? err : store_flows_each(store, each, bits);
+}
+
 int port_bits_add_flows(struct store *store)
 {
 	struct xdnat_port_bits needed = {};
-	int err = store_flows_each(store, add_flow, &needed);
+	int err = each_flow(store, add_flow, &needed);
 
 	return err ? err : set_missing(store, &needed);
 }
@@ -193,7 +203,7 @@ static int find_idle(const struct store *store, struct xdnat_port_bits *bits,
 		return err;
 	remove_bits(bits, &needed);
 	*are_all_of_rules = !has_bits(bits);
-	return *are_all_of_rules ? 0 : store_flows_each(store, remove_flow, bits);
+	return *are_all_of_rules ? 0 : each_flow(store, remove_flow, bits);
 }
 
 /* Fills unused with what may be cleared. 1: that is something. */

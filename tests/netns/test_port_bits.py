@@ -12,7 +12,9 @@ import port_bits
 import pytest
 import talk
 import world as w
-from network import ROUTER, SERVER
+from halves import Half, pins
+from network import CLIENT, ROUTER, SERVER
+from packets import UDP, Packet
 from port_bits import Bits
 
 KEPT, IDLE, RESTING = 8080, 8090, 8070  # listeners' ports; targets' are 100 more
@@ -75,6 +77,26 @@ def test_bits_go_when_nobody_needs_them(network, native, service):
         native("rule", "del", "n%d" % IDLE)
         native("flow", "kill", "dst=%s" % ROUTER)
         settles(native, resting)
+
+
+def test_bits_of_a_flow_without_its_original_half_stay(network, native):
+    """An embryo's may have been replaced: the target's answer makes it anew, long after the
+    rule was deleted."""
+    add(native, KEPT)
+    add(native, IDLE)
+    with network.client.socket(kind=2) as client, network.server.socket(kind=2) as target:
+        client.settimeout(20)
+        target.settimeout(20)
+        client.bind((CLIENT, 0))
+        target.bind((SERVER, KEPT + 100))
+        client.sendto(b"hello", (ROUTER, KEPT))
+        _, peer = target.recvfrom(100)
+        with pins(native) as pinned:
+            Half(pinned, Packet(CLIENT, ROUTER, client.getsockname()[1], KEPT, UDP)).delete()
+        native("rule", "flush", "--yes")
+        settles(native, Bits({KEPT}, {KEPT + 100}))
+        target.sendto(b"answer", peer)
+        assert client.recv(100) == b"answer"
 
 
 def test_bits_of_followed_addresses_stay(network, tc):
