@@ -165,7 +165,8 @@ static __always_inline bool claim_ends_rest(const struct making *making, struct 
 }
 
 /* Our reply's place is taken. XDNAT_FORWARDED: by this flow itself; XDNAT_DROP_BUSY: not
- * any more, it may be tried again; else by another one, whose original is in owner.
+ * any more, it may be tried again; XDNAT_DROP_EXPIRED: by this flow, which somebody just
+ * ends; XDNAT_DROP_TUPLE_TAKEN: by another one, whose original is in owner.
  * Global as half_insert() is. */
 __noinline enum xdnat_reason claim_judge(void)
 {
@@ -178,10 +179,9 @@ __noinline enum xdnat_reason claim_judge(void)
 	tuple_reverse(&making->partner.back, &making->owner);
 	if (xdnat_state(taken.word) & XDNAT_RESTING)
 		return claim_ends_rest(making, &taken) ? XDNAT_DROP_BUSY : XDNAT_DROP_TUPLE_TAKEN;
-	if ((xdnat_state(taken.word) & XDNAT_DEAD) ||
-	    !tuple_is_same(&making->owner, &making->original))
+	if (!tuple_is_same(&making->owner, &making->original))
 		return XDNAT_DROP_TUPLE_TAKEN;
-	return XDNAT_FORWARDED;
+	return xdnat_state(taken.word) & XDNAT_DEAD ? XDNAT_DROP_EXPIRED : XDNAT_FORWARDED;
 }
 
 /* Claims the place of the other direction's half (the reply's says who has the tuple):
@@ -190,7 +190,7 @@ __noinline enum xdnat_reason claim_judge(void)
 __noinline enum xdnat_reason flow_make_partner(__u32 direction, __u32 state)
 {
 	struct making *making = scratch_get();
-	enum xdnat_reason reason;
+	enum xdnat_reason reason = XDNAT_DROP_BUSY;
 
 	if (!making)
 		return XDNAT_DROP_BUSY;
@@ -202,10 +202,10 @@ __noinline enum xdnat_reason flow_make_partner(__u32 direction, __u32 state)
 			making->partner_place = making->in.place;
 		if (reason == XDNAT_DROP_TUPLE_TAKEN)
 			reason = claim_judge();
-		if (reason != XDNAT_DROP_BUSY)
+		if (reason != XDNAT_DROP_BUSY && reason != XDNAT_DROP_EXPIRED)
 			return reason;
 	}
-	return XDNAT_DROP_BUSY;
+	return reason == XDNAT_DROP_EXPIRED ? XDNAT_DROP_TUPLE_TAKEN : XDNAT_DROP_BUSY;
 }
 
 /* After XDNAT_DROP_TUPLE_TAKEN: true if the flow that has the place has ended, and
