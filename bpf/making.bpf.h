@@ -358,8 +358,8 @@ static __always_inline enum xdnat_reason flow_remake(struct stored *stored, stru
 }
 
 /* The other half of a live flow is missing (an embryo's may be replaced): it is made
- * again from this one. If another flow has its tuple by now, this one has ended; an
- * answered one is taken for an embryo first, that its next packet ends. */
+ * again from this one. If another flow has its tuple by now, this one has ended; one
+ * that was on the fast path leaves it first, and its next packet ends it. */
 static __always_inline enum xdnat_reason flow_renew(struct stored *stored, struct making *making)
 {
 	const struct xdnat_half *half = stored->half;
@@ -383,9 +383,9 @@ static __always_inline enum xdnat_reason flow_renew(struct stored *stored, struc
 	reason = flow_remake(stored, making, is_original ? XDNAT_REPLY : XDNAT_ORIGINAL, state);
 	if (reason != XDNAT_DROP_TUPLE_TAKEN)
 		return reason;
-	if (!(state & XDNAT_ANSWERED))
+	if (!(state & XDNAT_CONFIRMED))
 		return XDNAT_DROP_EXPIRED;
-	stored_change(stored, 0, WORD_STATE(XDNAT_SETTLED));
+	stored_change(stored, 0, WORD_STATE(XDNAT_CONFIRMED));
 	return reason;
 }
 
