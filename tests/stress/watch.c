@@ -35,7 +35,8 @@ static void count_duplicates(struct watch *watch, const struct table *table, str
 			watch->duplicates++;
 }
 
-/* A slot that is an embryo's before and after was that meanwhile. */
+/* A slot that is an embryo's before and after was that meanwhile. (A hidden one may be that
+ * of an answered half that goes.) */
 static void count_quotas(struct watch *watch, const struct table *table)
 {
 	for (uint32_t first = 0; first < table_slots(table); first += XDNAT_SLOTS) {
@@ -47,8 +48,8 @@ static void count_quotas(struct watch *watch, const struct table *table)
 		for (uint32_t i = 0; i < XDNAT_SLOTS; i++) {
 			uint64_t word = table_word(table, first + i);
 
-			embryos += slot_is_embryo(words[i]) && slot_is_embryo(word) &&
-				   !((words[i] ^ word) & XDNAT_OWNER_MASK);
+			embryos += slot_is_visible(word) && slot_is_embryo(words[i]) &&
+				   slot_is_embryo(word) && !((words[i] ^ word) & XDNAT_OWNER_MASK);
 		}
 		watch->over_quotas += embryos > EMBRYOS_MAX;
 	}
