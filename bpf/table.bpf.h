@@ -33,7 +33,7 @@
  *
  * A reader is safe: it reads the word, then key and fields, then the word again. Is that
  * the same, the slot was one half's all the while and no hop was being written; if not,
- * it has seen nothing. All read-modify-writes here are fully ordered (BPF_FETCH). Loads
+ * it has seen nothing. All read-modify-writes of words are fully ordered (BPF_FETCH). Loads
  * may be reordered on arm64, for which BPF has no barrier: the address of the one that
  * must be later depends on what must be read earlier, by after_load(), or there is an
  * atomic operation between.
@@ -44,8 +44,9 @@
  * slot with its key. bucket.overflowed is raised before and lowered after.
  *
  * Embryos. At most half of a bucket's slots are given to them: one more takes the place
- * of that one of them for which no packet has come for the longest time. No answered
- * half ever loses its place. tests/model has all this as a model, checked exhaustively.
+ * of that one of them for which no packet has come for the longest time; so it does if
+ * there is no room at home and none beyond. No answered half ever loses its place.
+ * tests/model has all this as a model, checked exhaustively.
  */
 #ifndef XDNAT_TABLE_BPF_H
 #define XDNAT_TABLE_BPF_H
