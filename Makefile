@@ -107,7 +107,7 @@ gate-renew: all
 
 # Program time, live frames, bulk TCP beside floors and nft; BENCH_ARGS=--quick for fewer rounds.
 LIVE := flows frame lane live network rounds router
-BENCH := bench bulk measure program_case report rows_bulk rows_live rows_program stream trial \
+BENCH := bench bulk measure program_case report rows_bulk rows_fresh rows_live rows_program stream trial \
 	trial_contest world world_rules world_table $(LIVE)
 $(B)/bench.bpf.o $(B)/live.bpf.o: $(B)/%.bpf.o: tests/bench/%.bpf.c Makefile | $(B)/user
 	$(call say,CLANG,$<)
@@ -142,7 +142,7 @@ format:
 
 DEPS := gcc make clang llvm bpftool libbpf-dev libmnl-dev libjansson-dev libuv1-dev libelf-dev \
 	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 nftables ethtool kmod procps \
-	python3-pytest python3-scapy python3-jsonschema curl libxdp-dev strace spin
+	python3-pytest python3-scapy python3-jsonschema curl libxdp-dev strace spin conntrack
 deps:
 	$(Q)missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEPS) 2>/dev/null | \
 		awk '/ok installed/ {have[$$1]=1} END {n=split("$(DEPS)",want," "); \

@@ -48,6 +48,8 @@ static int measure(struct report *report, const struct mode *mode)
 	err = rows_program(report, mode->rounds, mode->flows_max);
 	if (!err)
 		err = rows_live(report, mode->rounds, XDNAT);
+	if (!err)
+		err = rows_fresh(report, mode->rounds, XDNAT);
 	return err ? err : rows_bulk(report, mode->rounds, XDNAT);
 }
 
@@ -65,6 +67,7 @@ int main(int argc, char **argv)
 			err == -EPERM ? " (run it as root)" : "");
 		return 1;
 	}
+	report_missed(&report);
 	report_print(&report);
 	fflush(stdout);
 	err = report_write(&report, mode->json);

@@ -28,7 +28,8 @@ struct bench_row {
 _Static_assert(sizeof(struct bench_row) == 16, "bench_row");
 
 /* Live frames: flow i's have i as their last byte. */
-#define LIVE_FLOWS 64 /* a power of two, at most 256 */
+#define LIVE_FLOWS 64	 /* a power of two, at most 256 */
+#define LIVE_FRESH 16384 /* a power of two: flows of one frame each */
 #define LIVE_CHUNK 2048
 
 struct live_frame {

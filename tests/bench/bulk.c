@@ -28,12 +28,13 @@ static const char *name_of(const struct bulk *bulk)
 
 int bulk_make(struct bulk *bulk, enum bulk_kind kind, const char *xdnat)
 {
-	int err;
+	int err, instance;
 
 	*bulk = (struct bulk){.kind = kind, .client = -1, .server = -1};
 	err = network_make(&bulk->network, NETWORK_HOSTS);
 	if (!err && kind == BULK_XDNAT)
-		err = router_xdnat(&bulk->network, xdnat, "wan lan --mode tc", FLOWS_PRESERVED);
+		err = router_xdnat(&bulk->network, xdnat, "wan lan --mode tc", FLOWS_PRESERVED,
+				   &instance);
 	if (!err && (kind == BULK_NFT || kind == BULK_NFT_AGAIN))
 		err = router_nft(&bulk->network);
 	return err;

@@ -75,6 +75,7 @@ int lane_make(struct lane *lane, enum lane_kind kind, const struct live_bpf *ske
 	int err = network_make(&lane->network, NETWORK_FRAMES);
 
 	lane->kind = kind;
+	lane->xdnat = xdnat;
 	if (!err)
 		err = attach_ends(lane, skeleton);
 	if (err)
@@ -85,11 +86,11 @@ int lane_make(struct lane *lane, enum lane_kind kind, const struct live_bpf *ske
 	case LANE_BACK:
 		return attach(network, NETWORK_ROUTER, skeleton->progs.live_back, network->wan);
 	case LANE_XDNAT:
-		return router_xdnat(network, xdnat, LOAD_BOTH, FLOWS_PRESERVED);
+		return router_xdnat(network, xdnat, LOAD_BOTH, FLOWS_PRESERVED, &lane->instance);
 	case LANE_MASQUERADE:
-		return router_xdnat(network, xdnat, LOAD_BOTH, FLOWS_MASQUERADED);
+		return router_xdnat(network, xdnat, LOAD_BOTH, FLOWS_MASQUERADED, &lane->instance);
 	case LANE_RELAY:
-		return router_xdnat(network, xdnat, LOAD_ONE, FLOWS_RELAYED);
+		return router_xdnat(network, xdnat, LOAD_ONE, FLOWS_RELAYED, &lane->instance);
 	case LANE_NFT:
 		return route_by_nft(network);
 	default:
@@ -101,6 +102,13 @@ bool lane_translates(enum lane_kind kind)
 {
 	return kind == LANE_XDNAT || kind == LANE_MASQUERADE || kind == LANE_NFT ||
 	       kind == LANE_RELAY;
+}
+
+int lane_flush(const struct lane *lane)
+{
+	if (lane->kind == LANE_NFT)
+		return router_nft_flush(&lane->network);
+	return router_xdnat_flush(&lane->network, lane->xdnat, lane->instance);
 }
 
 struct flows lane_flows(const struct lane *lane, const struct flows *flows)

@@ -26,6 +26,8 @@ enum lane_kind {
 struct lane {
 	enum lane_kind kind;
 	struct network network;
+	const char *xdnat;
+	int instance; /* of xdnat's kinds */
 };
 
 const char *lane_name(enum lane_kind kind);
@@ -35,6 +37,8 @@ int lane_make(struct lane *lane, enum lane_kind kind, const struct live_bpf *ske
 	      const char *xdnat);
 /* Does its router change addresses? Then it has flows, which want to be settled. */
 bool lane_translates(enum lane_kind kind);
+/* Ends all of its flows: xdnat's kinds and nft. 0 or -errno. */
+int lane_flush(const struct lane *lane);
 /* The same flows under the lane's rule. */
 struct flows lane_flows(const struct lane *lane, const struct flows *flows);
 /* What must arrive at the sink. */

@@ -19,7 +19,8 @@ char LICENSE[] SEC("license") = "GPL";
 
 /* Written by the benchmark between bursts; sent, received, stamps_ns and seen by
  * the programs. */
-struct live_frame frames[LIVE_FLOWS];
+struct live_frame frames[LIVE_FRESH];
+__u32 frames_mask; /* one less than how many of them are sent in turns */
 struct live_frame answers[LIVE_FLOWS];
 struct live_frame seen[LIVE_SIDES][LIVE_FLOWS];
 struct live_frame floor_macs;  /* its first twelve bytes */
@@ -106,7 +107,7 @@ static __always_inline bool arrive(const struct xdp_md *ctx, __u32 side)
 SEC("xdp")
 int live_generate(struct xdp_md *ctx)
 {
-	if (!frame_write(ctx, &frames[sent++ % LIVE_FLOWS]))
+	if (!frame_write(ctx, &frames[sent++ & frames_mask & (LIVE_FRESH - 1)]))
 		return XDP_ABORTED;
 	return bpf_redirect(client_ifindex, 0);
 }

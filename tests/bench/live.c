@@ -86,22 +86,25 @@ static bool is_arrived(const struct live_bpf *skeleton, int side, uint32_t count
 	return bss->received[side] >= count;
 }
 
-static void fill_frames(struct live_frame *frames, const struct flows *flows, uint8_t direction,
-			uint8_t tcp_flags)
+/* count: a power of two. */
+static void fill_frames(struct live_frame *frames, uint32_t count, const struct flows *flows,
+			uint8_t direction, uint8_t tcp_flags)
 {
 	struct frame frame;
 
-	memset(frames, 0, LIVE_FLOWS * sizeof(*frames));
-	for (uint32_t i = 0; i < LIVE_FLOWS; i++) {
+	memset(frames, 0, count * sizeof(*frames));
+	for (uint32_t i = 0; i < count; i++) {
 		flows_arriving(flows, i, direction, tcp_flags, &frame);
 		frame.mark = i;
 		frame_build(&frame, (uint8_t *)&frames[i]);
 	}
 }
 
-static void aim(struct live_bpf *skeleton, const struct flows *flows, uint8_t tcp_flags)
+static void aim(struct live_bpf *skeleton, uint32_t count, const struct flows *flows,
+		uint8_t tcp_flags)
 {
-	fill_frames(skeleton->bss->frames, flows, XDNAT_ORIGINAL, tcp_flags);
+	fill_frames(skeleton->bss->frames, count, flows, XDNAT_ORIGINAL, tcp_flags);
+	skeleton->bss->frames_mask = count - 1;
 	skeleton->bss->is_v6 = flows->is_v6;
 }
 
@@ -142,8 +145,8 @@ static int exchange(struct live_bpf *skeleton, const struct lane *lane, const st
 	struct live_bpf__bss *bss = skeleton->bss;
 	int err;
 
-	aim(skeleton, flows, tcp_flags);
-	fill_frames(bss->answers, flows, XDNAT_REPLY, ANSWER_FLAGS);
+	aim(skeleton, LIVE_FLOWS, flows, tcp_flags);
+	fill_frames(bss->answers, LIVE_FLOWS, flows, XDNAT_REPLY, ANSWER_FLAGS);
 	memset(bss->seen, 0, sizeof(bss->seen));
 	bss->task = task;
 	err = send_frames(skeleton, lane, LIVE_FLOWS);
@@ -202,7 +205,8 @@ int live_burst(struct live_bpf *skeleton, const struct lane *lane, const struct 
 	double spans[LIVE_CHUNKS_MAX];
 	int err;
 
-	aim(skeleton, &own, FRAME_TCP_ACK);
+	aim(skeleton, burst->is_fresh ? LIVE_FRESH : LIVE_FLOWS, &own,
+	    burst->is_fresh ? FRAME_TCP_SYN : FRAME_TCP_ACK);
 	skeleton->bss->task = LIVE_COUNT;
 	err = send_frames(skeleton, lane, count);
 	if (err)

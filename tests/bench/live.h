@@ -8,10 +8,12 @@
 
 #include "lane.h"
 
-#define LIVE_CHUNKS_MAX (BENCH_STAMPS - 2)
+#define LIVE_CHUNKS_MAX	      (BENCH_STAMPS - 2)
+#define LIVE_FRESH_CHUNKS_MAX (LIVE_FRESH / LIVE_CHUNK - 2)
 
 struct live_burst {
-	uint32_t chunks; /* at most LIVE_CHUNKS_MAX */
+	uint32_t chunks; /* at most LIVE_CHUNKS_MAX, or LIVE_FRESH_CHUNKS_MAX */
+	bool is_fresh;	 /* each frame is another flow's first */
 	double ns;
 	uint64_t lost;
 };
@@ -26,7 +28,7 @@ int live_settle(struct live_bpf *skeleton, const struct lane *lane, const struct
 int live_check(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
 	       uint64_t *checked);
 /* Chunks of LIVE_CHUNK frames: ns is the median chunk's time a frame, as counted
- * where they arrive; lost is how many did not. Settled flows. */
+ * where they arrive; lost is how many did not. Settled flows, or fresh ones. */
 int live_burst(struct live_bpf *skeleton, const struct lane *lane, const struct flows *flows,
 	       struct live_burst *burst);
 

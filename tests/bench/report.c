@@ -152,6 +152,27 @@ void report_verdict(struct report *report)
 		    faster, rows, rows - valid);
 }
 
+void report_missed(struct report *report)
+{
+	uint32_t rows = 0, missed = 0;
+	char goal[32];
+
+	for (uint32_t i = 0; i < report->count; i++) {
+		const struct score *score = &report->scores[i];
+		const char *verdict = report_judge(score);
+
+		rows += score->kind != SCORE_SELF && score->goal && score->result.is_valid;
+		if (strcmp(verdict, "over") && strcmp(verdict, "under"))
+			continue;
+		missed++;
+		describe_goal(score, goal, sizeof(goal));
+		report_note(report, "Missed: %s against %s, %u flows: %.2f%s, goal %s, %.2f of it",
+			    score->packet, score->against, score->flows, score->result.value,
+			    unit_of(score), goal, score->result.value / score->goal);
+	}
+	report_note(report, "Goals missed: %u of %u. README says what was tried.", missed, rows);
+}
+
 static json_t *json_score(const struct score *score)
 {
 	static const char *const units[] = {[SCORE_AT_MOST] = "ratio",

@@ -9,7 +9,7 @@
 #include "rounds.h"
 
 #define REPORT_SCORES_MAX 192
-#define REPORT_NOTES_MAX  96
+#define REPORT_NOTES_MAX  224
 #define REPORT_NOTE_BYTES 256
 
 #define REPORT_HASH "kernel hash" /* against: what the flow table is measured against */
@@ -41,6 +41,8 @@ void report_note(struct report *report, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* Notes what the rows against REPORT_HASH say about the flow table. */
 void report_verdict(struct report *report);
+/* Notes the goals that are missed, and by how much. */
+void report_missed(struct report *report);
 /* "ok", "over", "under", "crooked", "invalid" or "-". */
 const char *report_judge(const struct score *score);
 /* False: a thing differs from itself, on a machine that was quiet enough. */

@@ -55,7 +55,7 @@ int rounds_settle(void)
 	CPU_ZERO(&processors);
 	CPU_SET(processor, &processors);
 	sched_setaffinity(0, sizeof(processors), &processors);
-	sched_setscheduler(0, SCHED_FIFO, &first);
+	sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
 	return processor;
 }
 

@@ -48,14 +48,21 @@ static void name_port(enum flows_rule rule)
 	setenv("port", port, 1);
 }
 
-int router_xdnat(const struct network *network, const char *xdnat, const char *load,
-		 enum flows_rule rule)
+static void name_xdnat(const char *xdnat, int instance)
 {
-	static int instances;
 	char words[512];
 
-	snprintf(words, sizeof(words), "%s --quiet --instance bench%d", xdnat, instances++);
+	snprintf(words, sizeof(words), "%s --quiet --instance bench%d", xdnat, instance);
 	setenv("xdnat", words, 1);
+}
+
+int router_xdnat(const struct network *network, const char *xdnat, const char *load,
+		 enum flows_rule rule, int *instance)
+{
+	static int instances;
+
+	*instance = instances++;
+	name_xdnat(xdnat, *instance);
 	setenv("load", load, 1);
 	setenv("target4", rule == FLOWS_RELAYED ? "198.51.100.9" : "10.0.0.5", 1);
 	setenv("target6", rule == FLOWS_RELAYED ? "2001:db8:9::9" : "fd00::5", 1);
@@ -68,4 +75,15 @@ int router_nft(const struct network *network)
 {
 	name_port(FLOWS_PRESERVED);
 	return run_all(network, nft_commands, COUNT(nft_commands));
+}
+
+int router_xdnat_flush(const struct network *network, const char *xdnat, int instance)
+{
+	name_xdnat(xdnat, instance);
+	return network_run(network, NETWORK_ROUTER, "$xdnat flow flush --yes");
+}
+
+int router_nft_flush(const struct network *network)
+{
+	return network_run(network, NETWORK_ROUTER, "conntrack --flush 2>/dev/null");
 }

@@ -13,6 +13,8 @@
 int rows_program(struct report *report, uint32_t rounds, uint32_t flows_max);
 /* Live frames. xdnat: the product's binary. 0 or -errno. */
 int rows_live(struct report *report, uint32_t rounds, const char *xdnat);
+/* Live frames, each another flow's first. 0 or -errno. */
+int rows_fresh(struct report *report, uint32_t rounds, const char *xdnat);
 /* Bulk TCP, every byte of some transfers compared. 0 or -errno. */
 int rows_bulk(struct report *report, uint32_t rounds, const char *xdnat);
 

@@ -71,6 +71,26 @@ def test_the_flow_table_is_measured_against_the_kernel_hash(report):
         "v4 flow table": 400, "v4 kernel hash": 352, "v6 flow table": 600, "v6 kernel hash": 512}
 
 
+def test_new_flows_are_counted_beside_nft(report):
+    rows = [row for row in report[1]["rows"] if row["section"].startswith("New flows: live")]
+    assert [(row["packet"], row["against"], row["goal"]) for row in rows] == [
+        ("v4 udp", "nft DNAT", 5), ("v6 udp", "nft DNAT", 5)]
+    lost = [note for note in report[1]["notes"] if note.startswith("Of all frames of new flows ")]
+    assert lost == ["Of all frames of new flows 0 were lost."]
+
+
+def test_what_misses_its_goal_is_said_once_more(report):
+    """And by how much: a row that is over or under, no other."""
+    missed = ["Missed: %s against %s, %d flows: %.2f" % (
+        row["packet"], row["against"], row["flows"], row["value"])
+        for row in report[1]["rows"] if row["verdict"] in ("over", "under")]
+    notes = [note for note in report[1]["notes"] if note.startswith("Missed: ")]
+    assert len(notes) == len(missed)
+    for note, row in zip(notes, missed):
+        assert note.startswith(row)
+    assert report[1]["notes"][-1].startswith("Goals missed: %d of " % len(missed))
+
+
 def test_each_road_has_its_row_beside_what_it_must_equal(report):
     """tc with default offloads, masquerade, `*`, source lists, one interface."""
     rows = report[1]["rows"]

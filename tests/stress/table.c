@@ -144,8 +144,8 @@ static struct xdnat_key4 key4_of(const struct xdnat_key6 *key)
 uint32_t table_home(const struct table *table, const struct xdnat_key6 *key)
 {
 	struct xdnat_key4 key4 = key4_of(key);
-	uint64_t hash =
-		table->is_v6 ? xdnat_key6_hash(key, table->seeds) : xdnat_key4_hash(&key4, table->seeds);
+	uint64_t hash = table->is_v6 ? xdnat_key6_hash(key, table->seeds)
+				     : xdnat_key4_hash(&key4, table->seeds);
 
 	return xdnat_home_bucket(xdnat_home(hash, table->homes));
 }
