@@ -120,7 +120,7 @@ int main(void)
 	if (!err)
 		err = prepare(skeleton, runners, &flows);
 	if (!err) {
-		rounds_settle();
+		rounds_settle(true);
 		err = run(skeleton, runners, &flows);
 	}
 	live_bpf__destroy(skeleton);

@@ -46,7 +46,7 @@ uint64_t rounds_disturbances(void)
 	return usage.ru_nivcsw + steal();
 }
 
-int rounds_settle(void)
+int rounds_settle(bool is_first)
 {
 	struct sched_param first = {.sched_priority = 1};
 	int processor = sched_getcpu();
@@ -55,7 +55,8 @@ int rounds_settle(void)
 	CPU_ZERO(&processors);
 	CPU_SET(processor, &processors);
 	sched_setaffinity(0, sizeof(processors), &processors);
-	sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
+	if (is_first)
+		sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &first);
 	return processor;
 }
 

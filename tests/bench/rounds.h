@@ -30,10 +30,10 @@ struct result {
 	bool is_valid;
 };
 
-/* Keeps to one processor, before all others on it, if it may; returns which. Its children
- * are like all others: a command that tries again until a lock of the kernel's is free
+/* Keeps to one processor and returns which; is_first: before all others on it, if it may.
+ * Its children are like all others: a command that tries again until a lock of the kernel's is free
  * would keep the lock's owner from running. */
-int rounds_settle(void);
+int rounds_settle(bool is_first);
 /* A number that differs afterwards if this processor was taken away meanwhile. */
 uint64_t rounds_disturbances(void);
 /* Sorts values. */
