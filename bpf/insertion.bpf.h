@@ -101,7 +101,7 @@ static __always_inline void bucket_scan(bool is_v6, void *slots, struct insertio
 		if (slot_has(is_v6, slot, in))
 			seen->same_state = xdnat_state(word);
 		/* A hidden one may become an embryo. */
-		if (xdnat_state(word) & (XDNAT_ANSWERED | XDNAT_DEAD))
+		if (xdnat_state(word) & (XDNAT_ASSURED | XDNAT_DEAD))
 			continue;
 		seen->embryos++;
 		if (!word_is_visible(word) || xdnat_is_hop_written(word) ||
@@ -320,7 +320,7 @@ static __always_inline int insert_locked(bool is_v6, __u32 bucket, struct xdnat_
 		err = is_v6 ? bucket_take6(bucket, is_tool) : bucket_take4(bucket, is_tool);
 	if (err == -ENOSPC)
 		err = overflow_insert(is_v6, home, in, is_tool);
-	if (err == -ENOSPC) { /* answered halves are everywhere: the embryos at home must do */
+	if (err == -ENOSPC) { /* assured halves are everywhere: the embryos at home must do */
 		in->embryos_max = 1;
 		in->start = start;
 		err = is_v6 ? bucket_take6(bucket, is_tool) : bucket_take4(bucket, is_tool);

@@ -65,10 +65,14 @@ static __noinline bool life_is_expired(__u64 word, __u64 partner, bool is_tcp, _
 	       idle > config->life_jiffies[life] + slack * tick_jiffies;
 }
 
-static __always_inline void life_change(struct stored *stored, __u32 set, __u32 clear)
+/* Changes both halves' state. On the fast path nobody would miss a partner that is gone
+ * until the tick ends: a half without one leaves it, and its next packet makes that anew. */
+static __always_inline void life_change(struct stored *stored, struct stored *partner, __u32 set,
+					__u32 clear)
 {
-	if (stored->half)
-		stored_change(stored, WORD_STATE(set), WORD_STATE(clear));
+	if (stored_change(stored, WORD_STATE(set), WORD_STATE(clear)) &&
+	    !(partner->half && stored_change(partner, WORD_STATE(set), WORD_STATE(clear))))
+		stored_change(stored, 0, WORD_STATE(XDNAT_CONFIRMED));
 }
 
 /* Puts the dead flow's reply half to rest. */
@@ -111,7 +115,7 @@ static __always_inline bool life_is_refreshed(const struct traits *traits,
 
 /* What this packet means for the flow's state. FIN and RST only shorten its life,
  * data or a new SYN revives it (RFC 7857 section 2.2); a SYN starts over on the ports of
- * an old connection. */
+ * an old connection, whose place it keeps (XDNAT_ASSURED). */
 static __always_inline void life_advance(const struct traits *traits, struct stored *stored,
 					 struct stored *partner)
 {
@@ -132,9 +136,8 @@ static __always_inline void life_advance(const struct traits *traits, struct sto
 	}
 	if (is_original && (xdnat_state(stored->word) & XDNAT_ANSWERED) &&
 	    !(traits->tcp_flags & (TCP_SYN | TCP_RST)))
-		set = XDNAT_CONFIRMED;
-	life_change(stored, set, clear);
-	life_change(partner, set, clear);
+		set = XDNAT_CONFIRMED | XDNAT_ASSURED;
+	life_change(stored, partner, set, clear);
 }
 
 /* True if on the fast path and no hop is being written. */

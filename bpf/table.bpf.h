@@ -43,9 +43,13 @@
  * the slot is free or has another key, by who hid the slot: an entry always is of a
  * slot with its key. bucket.overflowed is raised before and lowered after.
  *
- * Embryos. At most half of a bucket's slots are given to them: one more takes the place
- * of that one of them for which no packet has come for the longest time; so it does if
- * there is no room at home and none beyond. No answered half ever loses its place.
+ * Embryos are the halves that are not XDNAT_ASSURED yet. An answer of the target is not
+ * enough for TCP: it answers SYNs from made-up sources, too, which nobody goes on from. At
+ * most half of a bucket's slots are given to embryos: one more takes the place of that one
+ * of them for which no packet has come for the longest time; so it does if there is no
+ * room at home and none beyond. No assured half ever loses its place, and none becomes an
+ * embryo again: a SYN, which anybody can send, costs a connection its XDNAT_CONFIRMED, but
+ * never its place.
  * tests/model has all this as a model, checked exhaustively.
  */
 #ifndef XDNAT_TABLE_BPF_H
@@ -88,7 +92,7 @@ static __always_inline bool word_is_visible(__u64 word)
 
 static __always_inline bool word_is_embryo(__u64 word)
 {
-	return !(xdnat_state(word) & (XDNAT_ANSWERED | XDNAT_HIDDEN | XDNAT_DEAD));
+	return !(xdnat_state(word) & (XDNAT_ASSURED | XDNAT_HIDDEN | XDNAT_DEAD));
 }
 
 static __always_inline __u64 word_with_state(__u64 word, __u32 state)

@@ -53,7 +53,8 @@ _Static_assert(sizeof(struct xdnat_key6) == 40, "xdnat_key6");
 #define XDNAT_RESTING	0x10 /* with XDNAT_DEAD, a reply half: its claim rests */
 #define XDNAT_TAKEN	0x20 /* the slot has a half; clear: it is free */
 #define XDNAT_HIDDEN	0x40 /* being made: who looks for it does not find it */
-#define XDNAT_SETTLED	(XDNAT_ANSWERED | XDNAT_CONFIRMED)
+#define XDNAT_ASSURED	0x80 /* has been XDNAT_CONFIRMED once: no other flow is given its place */
+#define XDNAT_SETTLED	(XDNAT_ANSWERED | XDNAT_CONFIRMED | XDNAT_ASSURED)
 
 /* For so long after the end of an answered masquerade flow nobody else is given its
  * port: what the target still sends reaches no other client (RFC 6888 REQ-8: 120 s). */

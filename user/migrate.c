@@ -136,8 +136,8 @@ static int add_port_bits(struct store *store)
 	return err ?: port_bits_add_flows(store);
 }
 
-/* The answered ones are all there when the programs are swapped; then those that were
- * made since, and embryos, which may have been answered since. */
+/* The confirmed ones are all there when the programs are swapped; then those that were
+ * made since, and embryos, which may have been confirmed since. */
 static int copy_before(struct migration *migration)
 {
 	struct store_abi3_copied copied;

@@ -63,7 +63,7 @@ static const struct {
 				    "the client retries with another port"},
 	[XDNAT_DROP_TABLE_FULL] =
 		{"table_full",
-		 "no room beside answered flows; they end after their lifetime; more room: "
+		 "no room beside connections in use; they end after their lifetime; more room: "
 		 "xdnat unload --all, then load --flows N"},
 	[XDNAT_DROP_NO_PORT] = {"no_port",
 				"no source port is free towards that target: see `xdnat status`; "

@@ -109,7 +109,7 @@ static bool is_wanted(const struct pass *pass, const struct abi3_half *half)
 {
 	if (half->state & XDNAT_DEAD)
 		return half->state & XDNAT_RESTING;
-	return pass->embryos || half->state & XDNAT_ANSWERED;
+	return pass->embryos || half->state & XDNAT_CONFIRMED;
 }
 
 /* The first packet begins a tick: it looks at the other half, and the way out up. */
@@ -136,6 +136,8 @@ static struct xdnat_half convert(const struct pass *pass, const struct abi3_half
 	};
 
 	half.word |= (uint64_t)XDNAT_TAKEN << XDNAT_WORD_STATE;
+	if (from->state & XDNAT_CONFIRMED)
+		half.word |= (uint64_t)XDNAT_ASSURED << XDNAT_WORD_STATE;
 	memcpy(half.in_mac, from->in_mac, sizeof(half.in_mac));
 	if (from->version & 1) /* mtu 0: the way out is not known */
 		return half;

@@ -34,7 +34,7 @@ struct store_abi3_copied {
 	uint64_t no_room; /* refused */
 };
 /* Copies all halves that the store's table has not, or, if embryos is false, those of
- * answered flows and resting claims only. 0, or -errno with fail(). */
+ * confirmed flows and resting claims only. 0, or -errno with fail(). */
 int store_abi3_copy(const struct store_abi3 *abi3, const struct store *store, bool embryos,
 		    struct store_abi3_copied *copied);
 

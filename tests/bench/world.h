@@ -48,7 +48,7 @@ int world_fill_rules(const struct world *world);
 /* The bucket that flow i's half of that direction is at home in. */
 uint32_t world_home(const struct world *world, const struct flows *flows, uint32_t i,
 		    uint8_t direction);
-/* Of a bucket: slots of flows that nobody has answered. -errno: it cannot be read. */
+/* Of a bucket: slots that another flow may be given. -errno: it cannot be read. */
 int world_embryos(const struct world *world, bool is_v6, uint32_t bucket);
 /* Empties one family's tables, the datapath's and the others'. */
 int world_clear(const struct world *world, bool is_v6);

@@ -103,7 +103,7 @@ int world_embryos(const struct world *world, bool is_v6, uint32_t bucket)
 		uint32_t state = xdnat_state(is_v6 ? slots.six.slot[i].half.word
 						   : slots.four.slot[i].half.word);
 
-		embryos += (state & XDNAT_TAKEN) && !(state & XDNAT_ANSWERED);
+		embryos += (state & XDNAT_TAKEN) && !(state & XDNAT_ASSURED);
 	}
 	return err ? err : embryos;
 }

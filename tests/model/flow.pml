@@ -79,7 +79,7 @@ inline make(k)
 /* The half in me, with its key, is without its partner, whose key is other. */
 inline remake(half)
 {
-	make_partner(other, half, my_word & ANSWERED);
+	make_partner(other, half, my_word & SETTLED);
 	if
 	:: result == DONE && mine != NONE ->
 		if
@@ -98,13 +98,13 @@ inline remake(half)
 	fi
 }
 
-/* Sets a bit, tries until the half is gone, or going. */
-inline mark(slot, was, bits)
+/* Sets and clears bits, tries until the half is gone, or going. */
+inline change(slot, was, set, clear)
 {
 	do
-	:: swap(slot, was, (was) | (bits));
+	:: swap(slot, was, ((was) & ~(clear)) | (set));
 		if
-		:: ok -> was = was | (bits); break
+		:: ok -> was = ((was) & ~(clear)) | (set); break
 		:: else ->
 			atomic {
 				if
@@ -117,8 +117,29 @@ inline mark(slot, was, bits)
 	od
 }
 
+inline mark(slot, was, bits)
+{
+	change(slot, was, bits, 0)
+}
+
+/* Of both halves, one after the other. If the other one is gone, the one leaves the fast
+ * path: its next packet makes that anew. */
+inline mark_both(slot, was, other_slot, other_was, bits)
+{
+	mark(slot, was, bits);
+	if
+	:: ok ->
+		mark(other_slot, other_was, bits);
+		if
+		:: !ok && broken != STAY_FAST -> change(slot, was, 0, CONFIRMED)
+		:: else
+		fi
+	:: else
+	fi
+}
+
 /* A packet of a half, not on the fast path (slot.pml has that): the partner is looked
- * for, a missing one made; an answer is marked; the tick is begun, the hop written. */
+ * for, a missing one made; what it says is marked; the tick is begun, the hop written. */
 inline hit(k)
 {
 	me = at; my_word = seen; other = leads;
@@ -135,11 +156,14 @@ inline hit(k)
 	fi;
 	if
 	:: at != NONE && leads == k && !IS_ORIGINAL(k) -> /* an answer: the original is marked first */
-		mark(at, seen, ANSWERED);
 		if
-		:: ok -> mark(me, my_word, ANSWERED)
-		:: else
-		fi
+		:: marks = ANSWERED
+		:: marks = SETTLED
+		fi;
+		mark_both(at, seen, me, my_word, marks);
+		marks = 0
+	:: at != NONE && leads == k && IS_ORIGINAL(k) && (my_word & ANSWERED) ->
+		mark_both(me, my_word, at, seen, SETTLED)
 	:: else
 	fi;
 	if

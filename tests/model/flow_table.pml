@@ -14,10 +14,11 @@
  * is shared. "The oldest embryo" is any embryo; a lock is waited for, or given up; the
  * kernel's hash refuses an entry, or not; an end comes at any time, expired or not: more
  * than can happen. The hop's number is its odd bit; until, `taken` and the counters are
- * left out, nobody decides by them. The quota of embryos is there, but not judged.
+ * left out, nobody decides by them. The quota of embryos is there, but not judged. An
+ * answer confirms a flow by itself (UDP), or it takes the client's next packet (TCP).
  *
  * Asserted as it goes: no tuple is claimed twice, home and overflow together, from claim
- * to release; a claim gets a free slot or an embryo, never an answered, dead or hidden
+ * to release; a claim gets a free slot or an embryo, never an assured, dead or hidden
  * half, and none whose hop is odd; a hop ends in the slot where it began; an entry of the
  * kernel's hash is there when its half becomes visible, is never written over, never
  * deleted twice. Somebody always can go on (spin's invalid end states).
@@ -25,7 +26,8 @@
  * When all are done: no lock, hidden slot or odd hop; entries and `overflowed` exactly
  * those of the halves beyond their home. What then may be without its partner: an
  * original, answered or not, whose reply was replaced or could not be marked, and a reply
- * whose original was replaced or has been ended. One packet of each half mends that: the
+ * whose original was replaced or has been ended; but no confirmed half: on the fast path
+ * nobody would miss the other one. One packet of each half mends that: the
  * partner is there, leads back and is answered if the reply is, or there was no room for
  * it (the packet is dropped), or the half is gone, as another flow has its tuple.
  * A reply whose original's key is another flow's, or a dead half's, waits for the sweep.
@@ -49,10 +51,13 @@ c_decl {
 #define DEAD	 8
 #define RESTING	 16
 #define ODD	 32 /* the hop is being written */
-#define OWNER	 64 /* wide enough never to come round here */
+#define CONFIRMED 64
+#define ASSURED	 128
+#define OWNER	 256 /* wide enough never to come round here */
+#define SETTLED	 (ANSWERED | CONFIRMED | ASSURED)
 #define IS_VISIBLE(w) (((w) & (TAKEN | HIDDEN)) == TAKEN)
 #define IS_ALIVE(w)   (((w) & (TAKEN | HIDDEN | DEAD)) == TAKEN)
-#define IS_EMBRYO(w)  (((w) & (TAKEN | HIDDEN | DEAD | ANSWERED)) == TAKEN)
+#define IS_EMBRYO(w)  (((w) & (TAKEN | HIDDEN | DEAD | ASSURED)) == TAKEN)
 #define OWNER_OF(w)   ((w) / OWNER)
 
 /* Keys: two originals, two replies. */
@@ -97,7 +102,7 @@ mtype = { AGAIN, DONE, EXISTS, BUSY, FULL };
 /* On each process' stack. at, seen, leads: a slot, its word, its partner's key. */
 #define STACK \
 	byte i, at = NONE, leads, free, embryo, embryos, old, tries; \
-	byte me, reply, mine = NONE, other; \
+	byte me, reply, mine = NONE, other, marks; \
 	bit again; \
 	short seen, free_seen, embryo_seen, my_word; \
 	bit ok; \
@@ -128,15 +133,17 @@ inline fill()
 	if
 	:: start == 0 /* empty */
 	:: start == 1 -> put_flow(0, C, 1, R, 0)
-	:: start == 2 -> put_flow(0, C, 1, R, ANSWERED)
-	:: start == 3 -> put_flow(0, C, BEYOND, R, ANSWERED)
+	:: start == 2 -> put_flow(0, C, 1, R, SETTLED)
+	:: start == 3 -> put_flow(0, C, BEYOND, R, SETTLED)
 	:: start == 4 -> put_flow(BEYOND, C, 1, R, 0)
 	:: start == 5 -> put_flow(0, D, 1, R, 0); put(BEYOND, C, R, 0) /* lost the tuple */
 	:: start == 6 -> put(1, R, C, ANSWERED | DEAD | RESTING)
 	:: start == 7 -> put(0, C, R, ANSWERED) /* its reply was replaced as it was answered */
-	:: start == 8 -> put_flow(0, C, 1, R, ANSWERED); put(BEYOND, D, S, 0)
+	:: start == 8 -> put_flow(0, C, 1, R, SETTLED); put(BEYOND, D, S, 0)
 	:: start == 9 -> put_flow(0, D, 1, R, 0); put(BEYOND, C, R, ANSWERED) /* lost the tuple */
 	:: start == 10 -> put(0, C, R, ANSWERED); put(1, R, C, ANSWERED | DEAD)
+	:: start == 11 -> put_flow(0, C, 1, R, ANSWERED)
+	:: start == 12 -> put_flow(0, C, BEYOND, R, ANSWERED)
 	fi
 }
 

@@ -6,6 +6,9 @@
 	(IS_ALIVE(word[o]) && IS_ORIGINAL(key[o]) && (word[r] & RESTING) && \
 	 key[r] == to[o] && to[r] == key[o])
 
+/* On the fast path a half would not miss its partner. */
+#define IS_FAST(h) (IS_ALIVE(word[h]) && (word[h] & CONFIRMED))
+
 /* All are done. */
 inline judge()
 {
@@ -27,10 +30,16 @@ inline judge()
 			assert(!(word[i] & (HIDDEN | ODD)));
 			assert(claim[i] == ((word[i] & TAKEN) -> key[i] : NONE));
 			assert(i < BEYOND || !(word[i] & TAKEN) || place[key[i]] == i);
+			ok = !IS_FAST(i);
 			for (j : 0 .. i - 1) {
 				assert(!(word[i] & word[j] & TAKEN) || key[i] != key[j]);
 				assert(!IS_REVIVED(i, j) && !IS_REVIVED(j, i))
 			}
+			for (j : 0 .. SLOTS - 1) {
+				ok = ok || (IS_ALIVE(word[j]) && key[j] == to[i] && to[j] == key[i])
+			}
+			assert(ok);
+			ok = 0
 		}
 		for (i : 0 .. KEYS - 1) {
 			assert(place[i] == NONE || place[i] >= BEYOND && (word[place[i]] & TAKEN) && key[place[i]] == i)

@@ -18,20 +18,22 @@ C, D, R, S, END_C, END_D, END_R, END_S, ANY = range(1, 10)
 STARTS = {
     0: "an empty table",
     1: "an embryo",
-    2: "an answered flow",
-    3: "an answered flow, its reply beyond its home",
+    2: "a confirmed flow",
+    3: "a confirmed flow, its reply beyond its home",
     4: "an embryo, its original beyond its home",
     5: "an embryo that has lost its tuple",
     6: "a claim that rests",
     7: "an answered flow whose reply was replaced",
-    8: "an answered flow and half an embryo",
+    8: "a confirmed flow and half an embryo",
     9: "an answered flow that has lost its tuple",
     10: "an answered flow whose reply is dead and still there",
+    11: "a half-open flow",
+    12: "a half-open flow, its reply beyond its home",
 }
 NAMES = {C: "C", D: "D", R: "answer to R", S: "answer to S", END_C: "end of C", END_D: "end of D",
          END_R: "end of R", END_S: "end of S"}
 THREE = [(0, C, C, D), (1, R, C, D), (1, R, D, END_C), (1, C, C, END_C), (2, C, R, END_C),
-         (7, C, R, END_C), (7, C, D, R)]
+         (7, C, R, END_C), (7, C, D, R), (11, C, D, R), (11, C, D, END_C)]
 
 CLAIMER, ENDER, WRITER, SECOND, READER = (1 << bit for bit in range(5))
 SLOT = [
@@ -69,7 +71,7 @@ TABLE_RULES = [
     (10, "... but not one that it adopted", 0),
     (11, "an embryo's hit looks for its partner", 0),
     (12, "what leads elsewhere is no partner", 0),
-    (13, "no answered half is replaced", 1),
+    (13, "no assured half is replaced", 2),
     (14, "the lock is given back", 0),
     (15, "no release while a hop is written", 1),
     (16, "a release compares the word", 1),
@@ -78,6 +80,7 @@ TABLE_RULES = [
     (19, "what the kernel's hash refuses is given back", 0),
     (20, "no half is visible before both have a place", 0),
     (21, "no half is made anew by one that has ended", 2),
+    (22, "no confirmed half is without its partner", 12),
 ]
 
 Row = namedtuple("Row", "what model environment is_broken")

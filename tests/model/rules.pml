@@ -12,7 +12,7 @@
 #define FREE_ADOPTED	10 /* ... and releases one that is not its own */
 #define NO_REMAKE	11 /* an embryo's hit does not look at its partner */
 #define STEAL		12 /* a remake takes any half for its own */
-#define REPLACE_ANY	13 /* an answered half is as good as an embryo to replace */
+#define REPLACE_ANY	13 /* an assured half is as good as an embryo to replace */
 #define NO_UNLOCK	14 /* who finds the tuple taken keeps the lock */
 #define RELEASE_ODD	15 /* release while a hop is written */
 #define FREE_ENDED	16 /* end releases without comparing the word */
@@ -21,3 +21,4 @@
 #define REFUSED_STAYS	19 /* a claim whose entry is refused is not given back */
 #define PUBLISH_FIRST	20 /* a claimed reply is visible before the original has a place */
 #define REVIVE		21 /* a half is made anew by one that has ended meanwhile */
+#define STAY_FAST	22 /* a half whose partner went as it was confirmed stays so */

@@ -81,11 +81,11 @@ inline scan(bucket, tuple)
 	i = 0
 }
 
-/* at, seen: what is to be claimed. Answered halves: a free slot before an embryo's. */
+/* at, seen: what is to be claimed. Assured halves: a free slot before an embryo's. */
 inline choose(bits)
 {
 	if
-	:: ((bits) & ANSWERED) && free == NONE || !((bits) & ANSWERED) && embryos >= EMBRYOS_MAX ->
+	:: ((bits) & ASSURED) && free == NONE || !((bits) & ASSURED) && embryos >= EMBRYOS_MAX ->
 		at = embryo; seen = embryo_seen
 	:: else -> at = free; seen = free_seen
 	fi;
@@ -133,7 +133,7 @@ inline free_slot(slot)
 {
 	claim[slot] = NONE; /* nobody has been told of it, or will be any more */
 	if
-	:: broken == FREE_FIRST -> word[slot] = word[slot] & ~63
+	:: broken == FREE_FIRST -> word[slot] = word[slot] & ~(OWNER - 1)
 	:: else
 	fi;
 	if
@@ -143,7 +143,7 @@ inline free_slot(slot)
 	if
 	:: broken != FREE_FIRST -> atomic {
 		assert(word[slot] & HIDDEN);
-		word[slot] = word[slot] & ~63 }
+		word[slot] = word[slot] & ~(OWNER - 1) }
 	:: else
 	fi
 }
@@ -222,7 +222,7 @@ inline insert_beyond(tuple, partner, bits)
 		:: result == DONE && !alone -> /* the kernel's hash refuses it */
 			if
 			:: broken != REFUSED_STAYS ->
-				atomic { claim[at] = NONE; word[at] = word[at] & ~63 }
+				atomic { claim[at] = NONE; word[at] = word[at] & ~(OWNER - 1) }
 			:: else
 			fi;
 			result = FULL

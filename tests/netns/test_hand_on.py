@@ -306,7 +306,7 @@ def test_absent_neighbour(world, side):
 
 
 def test_full_table(world, side):
-    """T167: no room for a flow among answered ones."""
+    """T167: no room for a flow among those in use."""
     before = world.counts()["table_full"]
     try:
         for _ in range(10):

@@ -13,7 +13,7 @@ from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, ex
 SIDES = pytest.mark.parametrize("side", [V4, V6], ids=["v4", "v6"])
 PROTOS = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
 ALL_FLAGS = pytest.mark.parametrize("flags", range(64))
-ANSWERED = 1
+ASSURED = 0x80
 
 
 def begins(flags):
@@ -179,8 +179,8 @@ def small():
 
 
 def refused(router, side, proto):
-    """The first packet of a flow for which there is no room, after as many answered flows
-    as it takes."""
+    """The first packet of a flow for which there is no room, after as many flows as it
+    takes: answered, and TCP clients went on."""
     for _ in range(2000):
         first = router.original(side, proto)
         result = router.send(first)
@@ -188,12 +188,13 @@ def refused(router, side, proto):
             expect_drop(result, first, "TABLE_FULL")
             return first
         expect(result, router.forwarded(first))
-        router.send(router.reply(first, side, flags=ACK), "lan")
+        router.send(router.reply(first, side, flags=SYN | ACK), "lan")
+        router.send(first.with_(flags=ACK))
     raise AssertionError("a table of 64 flows took 2000")
 
 
 def test_full_table_refuses_and_keeps(small):
-    """Full of answered flows: new ones are refused and counted, the old ones go on."""
+    """Full of flows in use: new ones are refused and counted, the old ones go on."""
     for side in V4, V6:
         old = [small.establish(side, proto) for proto in (TCP, UDP)]
         for proto in TCP, UDP, TCP:
@@ -205,30 +206,80 @@ def test_full_table_refuses_and_keeps(small):
             expect(small.send(back, "lan"), small.returned(back))
 
 
-def test_flood_of_embryos_takes_no_room_of_answered_flows(small):
-    """A new flow takes the place of one that nobody answered, for ever."""
+FLOODED = 1000
+
+
+def flood(router, side, is_answered):
+    """SYNs from which nobody goes on; there is room for each, and for its answer."""
+    for _ in range(FLOODED):
+        first = router.original(side, TCP)
+        assert router.burst([first.build()]) == {"FORWARDED": 1}
+        if is_answered:
+            answer = router.reply(first, side, flags=SYN | ACK)
+            assert router.burst([answer.build()], "lan") == {"FORWARDED": 1}
+
+
+FLOODS = pytest.mark.parametrize("is_answered", [False, True], ids=["unanswered", "half-open"])
+
+
+@FLOODS
+def test_flood_of_embryos_takes_no_room_of_flows_in_use(small, is_answered):
+    """A new flow takes the place of one from which nobody went on, for ever."""
     for side in V4, V6:
         old = [small.establish(side, proto) for proto in (TCP, UDP) for _ in range(8)]
-        for _ in range(1500):
-            first = small.original(side, TCP)
-            expect(small.send(first), small.forwarded(first))
+        flood(small, side, is_answered)
         table = small.table(side is V6)
-        embryos = [slot for slot in table.slots() if not slot[table.key_bytes + 4] & ANSWERED]
+        embryos = [slot for slot in table.slots() if not slot[table.key_bytes + 4] & ASSURED]
         replies = sum(slot[table.key_bytes + 38] for slot in embryos)
         assert len(embryos) <= len(table.buckets) // 16 * 4, "more than half of the slots"
         assert replies > len(embryos) // 4, "of halves that go, nearly all are replies'"
         for settled in old:
-            expect(small.send(settled), small.forwarded(settled))
             back = small.reply(settled, side, flags=ACK)
+            assert small.has_flow(settled) and small.has_flow(back), "it lost its place"
+            expect(small.send(settled), small.forwarded(settled))
             expect(small.send(back, "lan"), small.returned(back))
 
 
-def test_answered_flows_find_room_after_a_flood(small):
-    """What nobody answered makes way, also where it is less than half of a bucket."""
+@SIDES
+def test_clients_get_through_a_flood_of_half_open_flows(small, side):
+    """T143: the target answers every SYN of it, so each is half-open for 240 s. Who goes
+    on has a connection that the rest of the flood leaves alone."""
+    talks = [small.establish(side) for _ in range(8)]
+    for _ in range(4):
+        flood(small, side, True)
+        talks += [small.establish(side) for _ in range(8)]
+    for settled in talks:
+        data = settled.with_(flags=PSH | ACK, payload=b"hello")
+        expect(small.send(data), small.forwarded(data))
+        back = small.reply(settled, side, flags=PSH | ACK, payload=b"hello yourself")
+        expect(small.send(back, "lan"), small.returned(back))
+        flow, = small.flows(settled)
+        assert (flow["state"], flow["packets_original"]) == ("established", 3), "begun anew"
+
+
+@SIDES
+def test_no_syn_costs_a_connection_its_place(small, side):
+    """Whoever sends it: what was gone on with once is no embryo again."""
+    talks = [small.establish(side) for _ in range(8)]
+    for settled in talks:
+        for flags in RST, SYN:
+            again = settled.with_(flags=flags)
+            expect(small.send(again), small.forwarded(again))
+        assert small.flows(settled)[0]["state"] == "half-open"
+    flood(small, side, True)
+    for settled in talks:
+        answer = small.reply(settled, side, flags=SYN | ACK)
+        assert small.has_flow(settled) and small.has_flow(answer), "it lost its place"
+        expect(small.send(answer, "lan"), small.returned(answer))
+        expect(small.send(settled), small.forwarded(settled))
+        assert small.flows(settled)[0]["state"] == "established"
+
+
+@FLOODS
+def test_answered_flows_find_room_after_a_flood(small, is_answered):
+    """Embryos make way, also where they are less than half of a bucket."""
     for side in V4, V6:
-        for _ in range(1500):
-            first = small.original(side, TCP)
-            expect(small.send(first), small.forwarded(first))
+        flood(small, side, is_answered)
         for _ in range(64):
             first = small.original(side, UDP)
             expect(small.send(first), small.forwarded(first))

@@ -16,7 +16,8 @@ from router import (MTU, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect
 
 SIDES = pytest.mark.parametrize("side", [V4, V6], ids=["v4", "v6"])
 PROTOS = pytest.mark.parametrize("proto", [TCP, UDP], ids=["tcp", "udp"])
-ANSWERED, CONFIRMED, CLOSING, DEAD = 1, 2, 4, 8
+ANSWERED, CONFIRMED, CLOSING, DEAD, ASSURED = 1, 2, 4, 8, 0x80
+SETTLED = ANSWERED | CONFIRMED | ASSURED
 SLACK_TICKS = 2
 OTHER_PORT = 8090               # a second listener for the same target
 PICKUPS_PER_TICK = 4096
@@ -366,7 +367,7 @@ def test_reply_half_missing_under_an_embryo(router, side, proto, unruly):
     settled = first.with_(flags=ACK)
     expect_flow(router, settled, side)
     assert router.flows(first)[0]["state"] == ("established" if proto == TCP else "answered")
-    assert router.half(back)["state"] == ANSWERED | CONFIRMED
+    assert router.half(back)["state"] == SETTLED
 
 
 @SIDES
@@ -416,8 +417,34 @@ def test_original_half_missing_under_a_settled_flow(router, side, proto):
     router.half(settled).delete()
     router.age(1, back)
     expect(router.send(back, "lan"), router.returned(back))
-    assert router.half(settled)["state"] == ANSWERED | CONFIRMED
+    assert router.half(settled)["state"] == SETTLED
     expect_flow(router, settled, side)
+    assert len(router.flows(settled)) == 1
+
+
+@SIDES
+@pytest.mark.parametrize("missing", ["original", "reply", "both"])
+@pytest.mark.parametrize("next_is", ["client", "target"])
+def test_half_missing_under_a_half_open_flow(router, side, missing, next_is):
+    """Either may be replaced until the client goes on. It is made anew by whose packet
+    comes first: the client's, or the SYN-ACK once more where that is still known."""
+    first = router.original(side)
+    expect(router.send(first), router.forwarded(first))
+    answer = router.reply(first, side, flags=SYN | ACK)
+    expect(router.send(answer, "lan"), router.returned(answer))
+    settled, halves = first.with_(flags=ACK), {"original": first, "reply": answer}
+    assert {router.half(half)["state"] for half in halves.values()} == {ANSWERED}
+    for name, half in halves.items():
+        if missing in (name, "both"):
+            router.half(half).delete()
+    if next_is == "target" and missing == "original":
+        expect(router.send(answer, "lan"), router.returned(answer))
+        assert router.half(first)["state"] == ANSWERED
+    elif next_is == "target":
+        expect_pass(router.send(answer, "lan"), answer, "NO_RULE")
+    expect_flow(router, settled, side)
+    expect(router.send(settled), router.forwarded(settled))
+    assert {router.half(half)["state"] for half in halves.values()} == {SETTLED}
     assert len(router.flows(settled)) == 1
 
 
@@ -450,7 +477,7 @@ def test_new_connection_on_old_ports(router, side):
     onward = settled.with_(seq=0x70000001)
     expect(router.send(onward), router.forwarded(onward))
     assert left(1) == "established"
-    assert {router.half(half)["state"] for half in (settled, back)} == {ANSWERED | CONFIRMED}
+    assert {router.half(half)["state"] for half in (settled, back)} == {SETTLED}
     # A target's SYN restarts nothing.
     expect(router.send(back, "lan"), router.returned(back))
     assert left(1) == "established"

@@ -11,7 +11,7 @@
 
 struct faults {
 	uint32_t duplicates;
-	uint32_t alone; /* answered halves without a partner */
+	uint32_t alone; /* confirmed halves without a partner */
 	uint32_t hidden;
 	uint32_t odd; /* hops that nobody finished writing */
 	uint32_t locked;
@@ -64,7 +64,7 @@ static void audit_slot(const struct table *table, const struct slot *slots, cons
 		return;
 	faults->hidden += (state & XDNAT_HIDDEN) != 0;
 	faults->duplicates += is_duplicate(slots, slot);
-	if ((state & XDNAT_ANSWERED) && !(state & XDNAT_DEAD))
+	if ((state & XDNAT_CONFIRMED) && !(state & XDNAT_DEAD))
 		faults->alone += !has_partner(slots, count, slot);
 	if (bucket < table->homes)
 		faults->misplaced += table_home(table, &slot->key) != bucket;
@@ -131,7 +131,7 @@ int audit(const struct world *world)
 	check(!faults.duplicates && !faults.misplaced,
 	      "at rest no tuple is there twice (%u), all are where they belong (%u not)",
 	      faults.duplicates, faults.misplaced);
-	check(!faults.alone, "at rest every answered half has its partner (%u have not)",
+	check(!faults.alone, "at rest every confirmed half has its partner (%u have not)",
 	      faults.alone);
 	check(!faults.hidden && !faults.odd && !faults.locked,
 	      "at rest nothing is hidden (%u), being written (%u) or locked (%u)", faults.hidden,

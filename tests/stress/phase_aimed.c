@@ -13,7 +13,7 @@
 
 #define FLOOD_KEPT   12	   /* a third in one home beside embryos, the others fill another */
 #define FLOOD_FLOWS  8192  /* of a lane */
-#define FLOOD_ROUNDS 8	   /* between which answered flows are asked */
+#define FLOOD_ROUNDS 8	   /* between which confirmed flows are asked */
 #define AIMED	     10000 /* flows at one home */
 #define AIMED_HOME   2
 #define OTHERS	     100 /* two halves each: at most four in one of 63 homes */
@@ -87,8 +87,9 @@ int phase_flood(struct world *world, uint64_t packets)
 	if (!err)
 		err = audit(world);
 	if (!err)
-		err = phase_translate(world, 0, FLOOD_KEPT,
-				      "a flood at their own buckets took no answered flow's place");
+		err = phase_translate(
+			world, 0, FLOOD_KEPT,
+			"a flood at their own buckets took no confirmed flow's place");
 	if (!err)
 		err = phase_sweep(world);
 	return err ? err : phase_refill(world, FLOOD_KEPT);

@@ -91,7 +91,7 @@ int phase_random(struct world *world, uint32_t flows, uint64_t seed, double seco
 	if (!err)
 		err = audit(world);
 	if (!err)
-		err = phase_translate(world, 0, KEPT, "answered flows outlived that");
+		err = phase_translate(world, 0, KEPT, "confirmed flows outlived that");
 	if (!err)
 		err = phase_sweep(world);
 	return err ? err : phase_refill(world, KEPT + flows);

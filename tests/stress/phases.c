@@ -40,7 +40,7 @@ static void print_findings(const struct world *world)
 		[STRESS_WRONG_FLOW] = "translated as another's",
 		[STRESS_WRONG_BYTES] = "checksum, TTL or protocol is wrong",
 		[STRESS_WRONG_HOP] = "sent to no neighbour's MAC address",
-		[STRESS_LOST_KEPT] = "an answered flow's packet was lost",
+		[STRESS_LOST_KEPT] = "a confirmed flow's packet was lost",
 		[STRESS_LEFT_ALONE] = "a client's packet was passed on",
 	};
 	struct stress_bpf__bss *bss = world->skeleton->bss;
@@ -75,7 +75,8 @@ void phase_judge(struct world *world, const char *what)
 	      "%s: every packet is whole (%llu are not) and goes to a neighbour (%llu do not)",
 	      what, total.wrong[STRESS_WRONG_BYTES], total.wrong[STRESS_WRONG_HOP]);
 	check(!total.wrong[STRESS_LOST_KEPT] && total.kept_busy * KEPT_BUSY_SHARE <= total.packets,
-	      "%s: answered flows that nobody ends lose no packet (%llu lost, %llu for contention)",
+	      "%s: confirmed flows that nobody ends lose no packet (%llu lost, %llu for "
+	      "contention)",
 	      what, total.wrong[STRESS_LOST_KEPT], total.kept_busy);
 	print_findings(world);
 }

@@ -12,7 +12,7 @@
 int phase_random(struct world *world, uint32_t flows, uint64_t seed, double seconds);
 /* Flows that never answer, at the very buckets of some that did. */
 int phase_flood(struct world *world, uint64_t packets);
-/* Answered flows whose keys were chosen, knowing the seeds, to share one home. */
+/* Confirmed flows whose keys were chosen, knowing the seeds, to share one home. */
 int phase_aimed(struct world *world);
 
 /* Ends what has expired until nothing is left that does; checks that this comes. */

@@ -49,7 +49,7 @@ struct stress_flow {
 	__u32 group;	    /* STRESS_NO_GROUP: it always leaves with client_port */
 	__u8 is_v6;
 	__u8 is_tcp;
-	__u8 is_kept;	 /* answered, and nobody ends it: all of it is forwarded */
+	__u8 is_kept;	 /* confirmed, and nobody ends it: all of it is forwarded */
 	__u8 target_hop; /* number of the target's neighbour */
 	__u8 is_unsure;	 /* lanes: it may have got another port */
 	__u8 has_passed; /* lanes: its last packet was forwarded */
@@ -67,7 +67,7 @@ enum stress_wrong {
 	STRESS_WRONG_FLOW,  /* translated as another flow's, or as nobody's */
 	STRESS_WRONG_BYTES, /* a checksum, the TTL, what must stay */
 	STRESS_WRONG_HOP,   /* MAC addresses that belong to no hop */
-	STRESS_LOST_KEPT,   /* an answered flow's, not forwarded */
+	STRESS_LOST_KEPT,   /* a confirmed flow's, not forwarded */
 	STRESS_LEFT_ALONE,  /* a client's, passed on untranslated */
 	STRESS_WRONGS,
 };

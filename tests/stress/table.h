@@ -59,7 +59,7 @@ static inline bool slot_is_visible(uint64_t word)
 
 static inline bool slot_is_embryo(uint64_t word)
 {
-	return (xdnat_state(word) & (XDNAT_TAKEN | XDNAT_ANSWERED | XDNAT_DEAD)) == XDNAT_TAKEN;
+	return (xdnat_state(word) & (XDNAT_TAKEN | XDNAT_ASSURED | XDNAT_DEAD)) == XDNAT_TAKEN;
 }
 
 /* What stays the same while a slot is the same half's. */

@@ -36,7 +36,7 @@ static void count_duplicates(struct watch *watch, const struct table *table, str
 }
 
 /* A slot that is an embryo's before and after was that meanwhile. (A hidden one may be that
- * of an answered half that goes.) */
+ * of an assured half that goes.) */
 static void count_quotas(struct watch *watch, const struct table *table)
 {
 	for (uint32_t first = 0; first < table_slots(table); first += XDNAT_SLOTS) {
