@@ -13,7 +13,7 @@
 /* Clients of the other side, where both are established at once. */
 #define BESIDE_CLIENTS (16u << 20)
 /* Flows that are made at once, of the table's capacity: more, and some of them would
- * lose their places before they are answered. */
+ * lose their places before their clients go on. */
 #define BATCH_PART	    512
 #define CROWDED_BUCKETS_MAX 4096  /* of the world of CASE_CHURNED */
 #define SEEN_MAX	    65536 /* flows that are made before all eyes */
