@@ -142,7 +142,8 @@ format:
 
 DEPS := gcc make clang llvm bpftool libbpf-dev libmnl-dev libjansson-dev libuv1-dev libelf-dev \
 	zlib1g-dev libcmocka-dev pkg-config linux-libc-dev iproute2 nftables ethtool kmod procps \
-	python3-pytest python3-scapy python3-jsonschema curl libxdp-dev strace spin conntrack
+	python3-pytest python3-pytest-xdist python3-scapy python3-jsonschema curl libxdp-dev strace spin \
+	conntrack
 deps:
 	$(Q)missing=$$(dpkg-query -W -f '$${Package} $${Status}\n' $(DEPS) 2>/dev/null | \
 		awk '/ok installed/ {have[$$1]=1} END {n=split("$(DEPS)",want," "); \
