@@ -31,8 +31,8 @@ struct result {
 };
 
 /* Keeps to one processor and returns which; is_first: before all others on it, if it may.
- * Its children are like all others: a command that tries again until a lock of the kernel's is free
- * would keep the lock's owner from running. */
+ * Its children are like all others: a command that tries again until a lock of the
+ * kernel's is free would keep the lock's owner from running. */
 int rounds_settle(bool is_first);
 /* A number that differs afterwards if this processor was taken away meanwhile. */
 uint64_t rounds_disturbances(void);

@@ -5,8 +5,7 @@
 
 #include "live.h"
 
-#define RATE   "New flows: live frames, each another flow's first, counted at the server (Mpps)"
-#define CHUNKS 6
+#define RATE "New flows: live frames, each another flow's first, counted at the server (Mpps)"
 /* PERFORMANCE.md goal 9. */
 #define GOAL_NFT 5.
 
@@ -37,7 +36,7 @@ static int run_round(struct course *course, const struct flows *flows, struct ro
 
 	*round = (struct round){};
 	for (int i = 0; !err && i < ROUTERS; i++) {
-		struct live_burst burst = {.chunks = CHUNKS, .is_fresh = true};
+		struct live_burst burst = {.chunks = LIVE_FRESH_CHUNKS_MAX, .is_fresh = true};
 		uint64_t before = rounds_disturbances();
 
 		err = live_burst(course->skeleton, &course->lanes[i], flows, &burst);
