@@ -30,12 +30,13 @@ static inline __attribute__((always_inline)) __u32 csum_diff32(__be32 from, __be
 	return (gone >> 16) + (gone & 0xffff) + ((__u32)to >> 16) + ((__u32)to & 0xffff);
 }
 
-/* HC' = ~(~HC + delta), RFC 1624 eqn. 3. Two words: one carry to fold. */
+/* HC' = ~(~HC + delta), RFC 1624 eqn. 3: the one's complement of either side is taken, and
+ * what was a carry to fold is a borrow. */
 static inline __attribute__((always_inline)) __sum16 csum_apply(__sum16 check, __u16 delta)
 {
-	__u32 sum = (__u16)~check + delta;
+	__s32 sum = (__u16)check - delta;
 
-	return (__sum16) ~(sum + (sum >> 16));
+	return (__sum16)(sum + (sum >> 31));
 }
 
 #endif
