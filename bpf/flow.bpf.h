@@ -258,60 +258,26 @@ static __noinline bool stored_copy(const struct stored *stored, const struct hop
 	       !(xdnat_state(word) & XDNAT_DEAD);
 }
 
-/* Is what was copied to one half's, whole, by its word before? */
-static __always_inline bool half_is_still(const struct xdnat_half *half, __u64 word,
-					  const struct translation *to, __u32 words)
+/* The translation of a slot's half. False: it is not one half's, whole, by its word before. */
+static __always_inline bool slot_copy(bool is_v6, const void *slot, __u64 word,
+				      struct translation *to)
 {
-	__u64 copied = *(const __u64 *)&to->ports ^ *(const __u64 *)&to->out_ifindex ^
-		       *(const __u64 *)&to->eth[1];
+	const struct xdnat_half *half = slot + slot_key_bytes(is_v6);
+	const struct xdnat_half6 *half6 = slot;
+	const struct xdnat_half4 *half4 = slot;
+	const __u64 *addrs = is_v6 ? (const void *)half6->src : &half4->both;
+	const __u64 *words = (const void *)&to->ports;
+	__u64 copied = 0;
 
-	for (__u32 i = 0; i < words; i++)
-		copied ^= to->addrs[i];
+	half_copy(half, to);
+	for (int i = 0; i < (is_v6 ? 4 : 1); i++) {
+		to->addrs[i] = addrs[i];
+		copied ^= addrs[i];
+	}
+	for (int i = 0; i < HALF_COPIED_WORDS; i++)
+		copied ^= words[i];
 	half = (const void *)half + after_load(copied);
 	return READ_ONCE(half->word) == word;
-}
-
-/*
- * The half of an established flow whose packet this is, if there is nothing to
- * decide about it, with a whole copy of its translation. NULL: the slow path's, if
- * *is_known then; else there is no flow.
- */
-static __always_inline struct xdnat_half *flow_copy4(const struct packet *pkt, __u32 ingress,
-						     struct translation *to, bool *is_known)
-{
-	struct xdnat_half4 *half4;
-	struct packet_key key = {
-		.addrs = &pkt->ip4->saddr,
-		.rest = pkt->ports.both | (__u64)pkt->proto << 32,
-	};
-	__u64 word, home = packet_key_home(false, &key);
-
-	half4 = table_probe(false, &key, home, &word);
-	*is_known = half4 || bucket_is_overflowed(false, home);
-	if (!half4 || !life_is_settled(word) || !life_is_usual(&half4->half, word, pkt, ingress))
-		return NULL;
-	half_copy(&half4->half, to);
-	to->addrs[0] = half4->both;
-	return half_is_still(&half4->half, word, to, 1) ? &half4->half : NULL;
-}
-
-static __always_inline struct xdnat_half *flow_copy6(const struct packet *pkt, __u32 ingress,
-						     struct translation *to, bool *is_known)
-{
-	struct xdnat_half6 *half6;
-	struct packet_key key = {
-		.addrs = &pkt->ip6->saddr,
-		.rest = pkt->ports.both | (__u64)pkt->proto << 32,
-	};
-	__u64 word, home = packet_key_home(true, &key);
-
-	half6 = table_probe(true, &key, home, &word);
-	*is_known = half6 || bucket_is_overflowed(true, home);
-	if (!half6 || !life_is_settled(word) || !life_is_usual(&half6->half, word, pkt, ingress))
-		return NULL;
-	half_copy(&half6->half, to);
-	__builtin_memcpy(to->addrs, half6->src, sizeof(to->addrs));
-	return half_is_still(&half6->half, word, to, 4) ? &half6->half : NULL;
 }
 
 #endif

@@ -19,21 +19,19 @@
 #include "maps.bpf.h"
 #include "packet.bpf.h"
 
-/* The key, where it takes no stack. */
-static const __u32 only_port_bits;
-
-static __always_inline __u64 port_bit(const __u64 *bits, __be16 port)
+static __always_inline __u32 port_bit(const __u8 *bits, __be16 port)
 {
-	return bits[port / XDNAT_PORTS_A_WORD] >> port % XDNAT_PORTS_A_WORD;
+	return bits[port / XDNAT_PORTS_A_BYTE] >> port % XDNAT_PORTS_A_BYTE;
 }
 
 static __always_inline bool is_foreign(union xdnat_ports ports)
 {
-	const struct xdnat_port_bits *bits = bpf_map_lookup_elem(&xdnat_ports, &only_port_bits);
+	const struct xdnat_port_bits *bits = &xdnat_ports;
 
-	return bits && !((port_bit(bits->as_destination, ports.dport) |
-			  port_bit(bits->as_source, ports.sport)) &
-			 1);
+	barrier_var(bits); /* else clang loads the address twice */
+	return !((port_bit(bits->as_destination, ports.dport) |
+		  port_bit(bits->as_source, ports.sport)) &
+		 1);
 }
 
 #endif

@@ -9,6 +9,7 @@
 #include "foreign.bpf.h"
 #include "forward.bpf.h"
 #include "plain.bpf.h"
+#include "probe.bpf.h"
 
 /* mss_find(). A global function, verified once and not anew for every way to it. */
 __noinline __u32 frame_mss(struct xdp_md *ctx, __u32 l4, __u32 limit_host)
@@ -79,8 +80,8 @@ __noinline int frame_rewrite(struct xdp_md *ctx, const struct making *making)
  * Everything that the fast path leaves. It starts over with the frame: the fast
  * path can then keep what it parsed in registers, where nothing else looks at it.
  * Global: verified once, not anew for every way to it. Above it on the stack are the fast
- * path's locals, 176 bytes of them by clang 19: what it calls has 320, and Linux 6.1
- * rounds each function's up to 32.
+ * path's locals, 112 bytes of them by clang 19, and frame_decide()'s: what it calls has 320,
+ * and Linux 6.1 rounds each function's up to 32.
  */
 __noinline enum xdnat_reason frame_slow(struct xdp_md *ctx, __u32 *out_ifindex)
 {
@@ -102,87 +103,115 @@ __noinline enum xdnat_reason frame_slow(struct xdp_md *ctx, __u32 *out_ifindex)
 	return XDNAT_FORWARDED;
 }
 
-/* The fast path of one family: the half that has rewritten the packet. NULL, *reason:
- * it is nobody's; else all is open. */
-static __always_inline struct xdnat_half *frame_fast4(const struct xdp_md *ctx, struct packet *pkt,
-						      struct translation *to,
-						      enum xdnat_reason *reason)
+static __always_inline void frame_rewrite_plain(bool is_v6, const struct plain *pkt,
+						const struct translation *to)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct iphdr *ip = data + ETH_HLEN;
-	__be32 *ports = plain4_ports(ip, end);
-	struct xdnat_half *half;
-	bool is_known;
-
-	if (!ports)
-		return NULL;
-	if (is_foreign((union xdnat_ports){.both = *ports})) {
-		*reason = XDNAT_PASS_NO_RULE;
-		return NULL;
-	}
-	if (!plain4_is_whole(ip, ports, end, pkt))
-		return NULL;
-	half = flow_copy4(pkt, ctx->ingress_ifindex, to, &is_known);
-	if (half)
-		rewrite4(pkt, to);
-	else if (!is_known && !rule_find4(ip->daddr, pkt->ports.dport, pkt->proto))
-		*reason = XDNAT_PASS_NO_RULE;
-	return half;
+	rewrite_eth(pkt->l3 - ETH_HLEN, to);
+	if (is_v6)
+		rewrite_ip6(pkt->l3, to);
+	else
+		rewrite_ip4(pkt->l3, to);
+	if (pkt->proto == IPPROTO_TCP)
+		rewrite_tcp(pkt->l4, to);
+	else
+		rewrite_udp(pkt->l4, to);
 }
 
-static __always_inline struct xdnat_half *frame_fast6(const struct xdp_md *ctx, struct packet *pkt,
-						      struct translation *to,
-						      enum xdnat_reason *reason)
+/* The rule that a packet of no flow is for, or 0. */
+static __always_inline __u32 frame_rule(bool is_v6, const struct plain *pkt, __u64 last)
+{
+	const struct ipv6hdr *ip6 = pkt->l3;
+	const struct iphdr *ip4 = pkt->l3;
+	union xdnat_ports ports;
+
+	barrier_var(last); /* else clang keeps the port for this, on the stack */
+	ports.both = last;
+	if (is_v6)
+		return rule_find6(&ip6->daddr, ports.dport, pkt->proto);
+	return rule_find4(ip4->daddr, ports.dport, pkt->proto);
+}
+
+/* What the fast path makes of a frame. FRAME_OPEN: it is frame_slow()'s. */
+enum frame_fate { FRAME_OPEN, FRAME_FOREIGN, FRAME_REWRITTEN };
+
+/* Rewrites the packet of an established flow. One proto, a constant, at a time. */
+static __always_inline enum frame_fate frame_translate(bool is_v6, const struct xdp_md *ctx,
+						       struct plain *pkt, __u32 *out_ifindex)
+{
+	__u32 now = life_now(); /* a call to clang: first, while there is little to keep */
+	const __u64 *addrs = plain_addrs(is_v6, pkt);
+	struct packet_key key = {
+		.addrs = addrs,
+		.first = addrs[0],
+		.last = pkt->ports.both | (__u64)pkt->proto << 32,
+	};
+	struct translation to;
+	struct xdnat_half *half;
+	__u64 word;
+	void *slot;
+
+	if (!probe_find(is_v6, &key, &slot, &word))
+		return word || frame_rule(is_v6, pkt, key.last) ? FRAME_OPEN : FRAME_FOREIGN;
+	half = half_of(is_v6, slot);
+	if (!life_is_settled(word) || life_tick_is_over(xdnat_until(word), now) ||
+	    !half_is_way(half, pkt->l3 - ETH_HLEN, pkt->bytes) ||
+	    READ_ONCE(half->in_ifindex) != ctx->ingress_ifindex ||
+	    !slot_copy(is_v6, slot, word, &to))
+		return FRAME_OPEN;
+	half_count(half, 1, pkt->bytes);
+	frame_rewrite_plain(is_v6, pkt, &to);
+	*out_ifindex = to.out_ifindex;
+	return FRAME_REWRITTEN;
+}
+
+static __always_inline enum frame_fate frame_plain(bool is_v6, const struct xdp_md *ctx,
+						   __u64 frame_bytes, __u32 *out_ifindex)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct ipv6hdr *ip = data + ETH_HLEN;
-	__be32 *ports = plain6_ports(ip, end);
-	struct xdnat_half *half;
-	bool is_known;
+	struct plain pkt = {.l3 = data + ETH_HLEN};
 
-	if (!ports)
-		return NULL;
-	if (is_foreign((union xdnat_ports){.both = *ports})) {
-		*reason = XDNAT_PASS_NO_RULE;
-		return NULL;
+	if (!plain_has_ports(is_v6, end, &pkt))
+		return FRAME_OPEN;
+	if (is_foreign(pkt.ports))
+		return FRAME_FOREIGN;
+	if (pkt.proto == IPPROTO_TCP) {
+		pkt.proto = IPPROTO_TCP;
+		if (plain_is_whole(is_v6, end, frame_bytes, &pkt))
+			return frame_translate(is_v6, ctx, &pkt, out_ifindex);
+	} else {
+		pkt.proto = IPPROTO_UDP;
+		if (plain_is_whole(is_v6, end, frame_bytes, &pkt))
+			return frame_translate(is_v6, ctx, &pkt, out_ifindex);
 	}
-	if (!plain6_is_whole(ip, ports, end, pkt))
-		return NULL;
-	half = flow_copy6(pkt, ctx->ingress_ifindex, to, &is_known);
-	if (half)
-		rewrite6(pkt, to);
-	else if (!is_known && !rule_find6(&ip->daddr, pkt->ports.dport, pkt->proto))
-		*reason = XDNAT_PASS_NO_RULE;
-	return half;
+	return FRAME_OPEN;
 }
+
+/* What a frame says of itself first: its ethertype, the IP version (IPv4: and header
+ * length). In one word, without what follows it, a traffic class. */
+#define FRAME_HEAD_MASK4 0x00ffffff
+#define FRAME_HEAD4	 (bpf_htons(ETH_P_IP) | IP4_FIRST_BYTE << 16)
+#define FRAME_HEAD_MASK6 0x00f0ffff
+#define FRAME_HEAD6	 (bpf_htons(ETH_P_IPV6) | 0x60 << 16)
+#define FRAME_LEAST	 (ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
 
 /*
  * Decides what needs no deciding: an established packet is rewritten, what can be
- * nobody's passes. False: a case for frame_slow().
+ * nobody's passes.
  */
-static __always_inline bool frame_fast(const struct xdp_md *ctx, enum xdnat_reason *reason,
-				       __u32 *out_ifindex)
+static __always_inline enum frame_fate frame_fast(const struct xdp_md *ctx, __u64 frame_bytes,
+						  __u32 *out_ifindex)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct packet pkt = {.eth = data};
-	struct xdnat_half *half = NULL;
-	struct translation to;
-	__be16 ethertype;
+	__u32 head;
 
-	*reason = XDNAT_FORWARDED;
-	if (data + ETH_HLEN > end)
-		return false;
-	/* struct ethhdr is packed: through it these are two loads. */
-	ethertype = *(const __be16 *)(data + offsetof(struct ethhdr, h_proto));
-	if (ethertype == bpf_htons(ETH_P_IP))
-		half = frame_fast4(ctx, &pkt, &to, reason);
-	else if (ethertype == bpf_htons(ETH_P_IPV6))
-		half = frame_fast6(ctx, &pkt, &to, reason);
-	if (!half)
-		return *reason != XDNAT_FORWARDED;
-	half_count(half, 1, pkt.bytes);
-	*out_ifindex = to.out_ifindex;
-	return true;
+	if (data + FRAME_LEAST > end)
+		return FRAME_OPEN;
+	head = *(const __u32 *)(data + offsetof(struct ethhdr, h_proto));
+	if ((head & FRAME_HEAD_MASK4) == FRAME_HEAD4)
+		return frame_plain(false, ctx, frame_bytes, out_ifindex);
+	if ((head & FRAME_HEAD_MASK6) == FRAME_HEAD6)
+		return frame_plain(true, ctx, frame_bytes, out_ifindex);
+	return FRAME_OPEN;
 }
 
 #endif

@@ -26,28 +26,25 @@ static __always_inline void *glance_l3(const struct __sk_buff *skb, void *data, 
 	return data + (skb_l2_bytes(skb) & ETH_HLEN);
 }
 
-/* The ports of a plain packet. False: skb_parse() has to look. */
-static __always_inline bool skb_glance(const struct __sk_buff *skb, union xdnat_ports *ports)
+static __always_inline bool glance_is_foreign(bool is_v6, const struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	__be32 *found = NULL;
+	struct plain pkt = {.l3 = glance_l3(skb, data, is_v6 ? 6 : 4)};
+
+	return plain_has_ports(is_v6, end, &pkt) &&
+	       plain_is_version(is_v6, *(const __u8 *)pkt.l3) && is_foreign(pkt.ports);
+}
+
+/* True for a plain packet that is nobody's. False: skb_parse() has to look. */
+static __always_inline bool skb_is_foreign(const struct __sk_buff *skb)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
 	if (data + ETH_HLEN > end || skb->vlan_present)
 		return false;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
-		found = plain4_ports(glance_l3(skb, data, 4), end);
-	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		found = plain6_ports(glance_l3(skb, data, 6), end);
-	if (found)
-		ports->both = *found;
-	return found;
-}
-
-static __always_inline bool skb_is_foreign(const struct __sk_buff *skb)
-{
-	union xdnat_ports ports;
-
-	return skb_glance(skb, &ports) && is_foreign(ports);
+		return glance_is_foreign(false, skb);
+	return skb->protocol == bpf_htons(ETH_P_IPV6) && glance_is_foreign(true, skb);
 }
 
 #endif

@@ -16,14 +16,39 @@ static __always_inline bool is_same_mac(const __u8 *left, const __u8 *right)
 	       *(const __u16 *)(left + 4) == *(const __u16 *)(right + 4);
 }
 
+#define HALF_COPIED_WORDS 3
+_Static_assert(offsetof(struct translation, eth) - offsetof(struct translation, ports) ==
+			       offsetof(struct xdnat_half, eth) -
+				       offsetof(struct xdnat_half, ports) &&
+		       offsetof(struct translation, out_ifindex) -
+				       offsetof(struct translation, ports) ==
+			       offsetof(struct xdnat_half, out_ifindex) -
+				       offsetof(struct xdnat_half, ports) &&
+		       sizeof(struct translation) - offsetof(struct translation, ports) ==
+			       HALF_COPIED_WORDS * sizeof(__u64),
+	       "a half's translation is one run of double words");
+
 /* Copies what rewriting needs, without the addresses. */
 static __always_inline void half_copy(const struct xdnat_half *half, struct translation *to)
 {
-	to->ports = half->ports;
-	to->l3_delta = half->l3_delta;
-	to->l4_delta = half->l4_delta;
-	to->out_ifindex = half->out_ifindex;
-	__builtin_memcpy(to->eth, half->eth, sizeof(to->eth));
+	const __u64 *from = (const void *)&half->ports;
+	__u64 *words = (void *)&to->ports;
+
+	for (int i = 0; i < HALF_COPIED_WORDS; i++)
+		words[i] = from[i];
+}
+
+/* Is the frame to the address that the last packet came to, and is there room on the way
+ * out for so many bytes from the IP header on? */
+static __always_inline bool half_is_way(const struct xdnat_half *half, const void *frame,
+					__u64 bytes)
+{
+	/* Six bytes of address, which come first, and two of MTU, the upper ones. */
+	__u64 mac_mtu = *(const volatile __u64 *)half->in_mac;
+	__u64 differ = (mac_mtu ^ *(const __u64 *)frame) << 16;
+
+	barrier_var(differ); /* else clang takes a mask for the shift, and loads it */
+	return !differ && bytes <= mac_mtu >> 48;
 }
 
 static __always_inline void half_count(struct xdnat_half *half, __u32 packets, __u32 bytes)

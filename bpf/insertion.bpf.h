@@ -225,7 +225,7 @@ static __always_inline int overflow_judge(bool is_v6, struct insertion *in)
 	return insertion_judge(in);
 }
 
-/* Frees the hidden slot, which is ours. A free slot has nobody's key: table_probe() meets
+/* Frees the hidden slot, which is ours. A free slot has nobody's key: probe_find() meets
  * the one that has. */
 static __always_inline void slot_free(bool is_v6, void *slot, __u32 place)
 {

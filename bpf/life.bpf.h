@@ -143,18 +143,11 @@ static __always_inline void life_advance(const struct traits *traits, struct sto
 /* True if on the fast path and no hop is being written. */
 static __always_inline bool life_is_settled(__u64 word)
 {
-	return (word & ((1ULL << XDNAT_WORD_HOP) | (0xffULL << XDNAT_WORD_STATE))) ==
-	       (__u64)(XDNAT_TAKEN | XDNAT_SETTLED) << XDNAT_WORD_STATE;
-}
+	__u32 upper = word >> XDNAT_WORD_STATE;
 
-/* A packet of this tick, from where the last one came: nothing to decide. */
-static __always_inline bool life_is_usual(const struct xdnat_half *half, __u64 word,
-					  const struct packet *pkt, __u32 ingress)
-{
-	return !life_tick_is_over(xdnat_until(word), life_now()) &&
-	       READ_ONCE(half->in_ifindex) == ingress &&
-	       is_same_mac(pkt->eth->h_dest, half->in_mac) && pkt->bytes <= READ_ONCE(half->mtu) &&
-	       !(pkt->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST));
+	barrier_var(upper); /* else clang compares by 64-bit constants, which are loaded */
+	return (upper & (0xff | 1U << (XDNAT_WORD_HOP - XDNAT_WORD_STATE))) ==
+	       (XDNAT_TAKEN | XDNAT_SETTLED);
 }
 
 #endif

@@ -57,12 +57,9 @@ struct {
 	__type(value, __u32);
 } xdnat_target_ports SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, struct xdnat_port_bits);
-} xdnat_ports SEC(".maps");
+/* A map by its section, with nothing else in it: what every packet asks for is read by its
+ * address, without a lookup. */
+struct xdnat_port_bits xdnat_ports SEC(XDNAT_PORTS_SECTION);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);

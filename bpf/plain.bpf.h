@@ -3,7 +3,8 @@
  * The plain packet, which nearly all are: TCP or UDP, without tag, IPv4 options or IPv6
  * extension headers, no fragment. In two looks, so that what is foreign costs next to
  * nothing: first the ports, then whether its headers are whole and it may go on. Whatever
- * is not plain is packet.bpf.h's, which tells why. No policy, no maps, no context.
+ * is not plain is packet.bpf.h's, which tells why. One story for both families, as in
+ * table.bpf.h. No policy, no maps, no context.
  */
 #ifndef XDNAT_PLAIN_BPF_H
 #define XDNAT_PLAIN_BPF_H
@@ -12,83 +13,93 @@
 
 #define IP4_FIRST_BYTE 0x45 /* version 4, five words */
 
-static __always_inline bool plain_has_ports(__u8 proto)
+/* Sixteen bits of a TCP header, from TCP_OFFSET on: how long it is, and the flags of which
+ * none is there when nothing begins or ends. One word tells both: with a flag, or without
+ * an offset of 5 at least, it is out of the range. */
+#define TCP_OFFSET	   12	  /* RFC 9293 section 3.1 */
+#define TCP_PLAIN_MASK	   0x07f0 /* little-endian: flags, then four bits of words */
+#define TCP_PLAIN_FIRST	   0x0050
+#define TCP_PLAIN_LAST	   0x00f0
+#define TCP_PLAIN_TO_BYTES 2 /* shift: words of four bytes, four bits up */
+
+struct plain {
+	void *l3;
+	void *l4;
+	union xdnat_ports ports;
+	__u32 proto; /* IPPROTO_TCP or IPPROTO_UDP; a constant from the second look on */
+	__u64 bytes; /* from the IP header on, by that header's own word */
+};
+
+static __always_inline __u32 plain_l3_bytes(bool is_v6)
 {
-	return proto == IPPROTO_TCP || proto == IPPROTO_UDP;
+	return is_v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 }
 
-/* Where the ports of a plain IPv4 packet are (one word: clang would read bytes), or NULL.
- * Of one with lies in its headers they may be anything. */
-static __always_inline __be32 *plain4_ports(struct iphdr *ip, void *end)
+/* Source and destination, as they stand in a key. */
+static __always_inline const __u64 *plain_addrs(bool is_v6, const struct plain *pkt)
 {
-	__be32 *ports = (void *)(ip + 1);
-
-	if ((void *)(ports + 1) > end || *(const __u8 *)ip != IP4_FIRST_BYTE ||
-	    (ip->frag_off & IP_MORE_OR_OFFSET) || !plain_has_ports(ip->protocol))
-		return NULL;
-	return ports;
+	return pkt->l3 + (is_v6 ? offsetof(struct ipv6hdr, saddr) : offsetof(struct iphdr, saddr));
 }
 
-static __always_inline __be32 *plain6_ports(struct ipv6hdr *ip, void *end)
+static __always_inline bool plain_is_version(bool is_v6, __u8 first_byte)
 {
-	__be32 *ports = (void *)(ip + 1);
-
-	if ((void *)(ports + 1) > end || ip->version != 6 || !plain_has_ports(ip->nexthdr))
-		return NULL;
-	return ports;
+	return is_v6 ? first_byte >> 4 == 6 : first_byte == IP4_FIRST_BYTE;
 }
 
-/* The second look: l4 is plain4_ports() or 6, pkt has proto, bytes and ip4 or ip6. Is it
- * all there, and is there nothing to be said about it? */
-static __always_inline bool plain_is_whole(void *l4, void *end, struct packet *pkt, __u32 l4_bytes)
+/*
+ * The first look, at a packet whose version is known: pkt->l3 is given; l4, ports and proto
+ * are found. False: not plain. Of one with lies in its headers they may be anything.
+ */
+static __always_inline bool plain_has_ports(bool is_v6, void *end, struct plain *pkt)
 {
-	struct tcphdr *tcp = l4;
-	struct udphdr *udp = l4;
+	const struct ipv6hdr *ip6 = pkt->l3;
+	const struct iphdr *ip4 = pkt->l3;
 
-	if (l4 + l4_bytes > end)
+	pkt->l4 = pkt->l3 + plain_l3_bytes(is_v6);
+	if (pkt->l4 + sizeof(struct udphdr) > end)
 		return false;
-	pkt->udp = udp;
-	if (pkt->proto != IPPROTO_TCP) {
-		__u32 bytes;
-
-		if ((void *)(udp + 1) > end)
-			return false;
-		bytes = bpf_ntohs(udp->len);
-		return bytes >= sizeof(*udp) && bytes <= l4_bytes && (!pkt->ip6 || udp->check);
-	}
-	if ((void *)(tcp + 1) > end)
+	if (!is_v6 && (ip4->frag_off & IP_MORE_OR_OFFSET))
 		return false;
-	pkt->tcp = tcp;
-	pkt->tcp_flags = ((__u8 *)tcp)[TCP_FLAGS_BYTE];
-	return tcp->doff * 4 >= sizeof(*tcp) && tcp->doff * 4 <= l4_bytes;
+	pkt->proto = is_v6 ? ip6->nexthdr : ip4->protocol;
+	pkt->ports.both = *(const __be32 *)pkt->l4;
+	return pkt->proto == IPPROTO_TCP || pkt->proto == IPPROTO_UDP;
 }
 
-static __always_inline bool plain4_is_whole(struct iphdr *ip, __be32 *ports, void *end,
-					    struct packet *pkt)
+static __always_inline bool plain_tcp_is_whole(bool is_v6, void *end, const struct plain *pkt)
 {
-	__u32 bytes = length_host(ip->tot_len);
+	__u32 head;
 
-	if (bytes <= sizeof(*ip) || ip->ttl <= 1)
+	if (pkt->l4 + sizeof(struct tcphdr) > end)
 		return false;
-	pkt->ip4 = ip;
-	pkt->ports.both = *ports;
-	pkt->proto = ip->protocol;
-	pkt->bytes = bytes;
-	return plain_is_whole(ports, end, pkt, bytes - sizeof(*ip));
+	head = (*(const __u16 *)(pkt->l4 + TCP_OFFSET) & TCP_PLAIN_MASK) - TCP_PLAIN_FIRST;
+	return head <= TCP_PLAIN_LAST - TCP_PLAIN_FIRST &&
+	       (head >> TCP_PLAIN_TO_BYTES) + sizeof(struct tcphdr) + plain_l3_bytes(is_v6) <=
+		       pkt->bytes;
 }
 
-static __always_inline bool plain6_is_whole(struct ipv6hdr *ip, __be32 *ports, void *end,
-					    struct packet *pkt)
+static __always_inline bool plain_udp_is_whole(bool is_v6, const struct plain *pkt)
 {
-	__u32 bytes = length_host(ip->payload_len);
+	const struct udphdr *udp = pkt->l4;
+	__u32 bytes = bpf_ntohs(udp->len);
 
-	if (!bytes || ip->hop_limit <= 1 || bytes + sizeof(*ip) > 0xffff)
+	return bytes >= sizeof(*udp) && bytes + plain_l3_bytes(is_v6) <= pkt->bytes &&
+	       (!is_v6 || udp->check);
+}
+
+/* The second look: is it all there, in a frame of so many bytes, may it go on, and does it
+ * begin or end nothing? */
+static __always_inline bool plain_is_whole(bool is_v6, void *end, __u64 frame_bytes,
+					   struct plain *pkt)
+{
+	const struct ipv6hdr *ip6 = pkt->l3;
+	const struct iphdr *ip4 = pkt->l3;
+
+	pkt->bytes = is_v6 ? bpf_ntohs(ip6->payload_len) + sizeof(*ip6) : bpf_ntohs(ip4->tot_len);
+	if (pkt->bytes + ETH_HLEN > frame_bytes || (is_v6 ? ip6->hop_limit : ip4->ttl) <= 1)
 		return false;
-	pkt->ip6 = ip;
-	pkt->ports.both = *ports;
-	pkt->proto = ip->nexthdr;
-	pkt->bytes = bytes + sizeof(*ip);
-	return plain_is_whole(ports, end, pkt, bytes);
+	if (pkt->proto == IPPROTO_TCP)
+		return plain_tcp_is_whole(is_v6, end, pkt);
+	return plain_udp_is_whole(is_v6, pkt);
 }
 
 #endif

@@ -11,60 +11,75 @@
 #include "packet.bpf.h"
 
 /* How a packet leaves. Addresses as they stand in the packet, both in one run of
- * double words: one for IPv4, four for IPv6. */
+ * double words: one for IPv4, four for IPv6. From ports on as in struct xdnat_half. */
 struct translation {
 	__u64 addrs[4];
 	union xdnat_ports ports;
-	__sum16 l3_delta; /* IPv4 header, TTL - 1 included */
 	__sum16 l4_delta;
-	__u32 out_ifindex;
+	__sum16 l3_delta; /* IPv4 header, TTL - 1 included */
 	__be32 eth[3];
+	__u32 out_ifindex;
 };
 
-static __always_inline void rewrite_eth(struct ethhdr *eth, const struct translation *to)
+static __always_inline void rewrite_eth(void *eth, const struct translation *to)
 {
 	*(__u64 *)eth = *(const __u64 *)to->eth;
-	*(__u32 *)&((__u8 *)eth)[8] = to->eth[2];
+	*(__u32 *)(eth + 8) = to->eth[2];
+}
+
+static __always_inline void rewrite_ip4(struct iphdr *ip, const struct translation *to)
+{
+	__u64 *addrs = (void *)&ip->saddr;
+
+	ip->ttl--;
+	ip->check = csum_apply(ip->check, (__u16)to->l3_delta);
+	*addrs = to->addrs[0];
+}
+
+static __always_inline void rewrite_ip6(struct ipv6hdr *ip, const struct translation *to)
+{
+	__u64 *addrs = (void *)&ip->saddr;
+
+	ip->hop_limit--;
+	for (int i = 0; i < 4; i++)
+		addrs[i] = to->addrs[i];
+}
+
+static __always_inline void rewrite_tcp(struct tcphdr *tcp, const struct translation *to)
+{
+	*(__be32 *)tcp = to->ports.both;
+	tcp->check = csum_apply(tcp->check, (__u16)to->l4_delta);
+}
+
+static __always_inline void rewrite_udp(struct udphdr *udp, const struct translation *to)
+{
+	*(__be32 *)udp = to->ports.both;
+	if (!udp->check) /* none was computed (RFC 768) */
+		return;
+	udp->check = csum_apply(udp->check, (__u16)to->l4_delta);
+	if (!udp->check)
+		udp->check = 0xffff;
 }
 
 static __always_inline void rewrite_l4(struct packet *pkt, const struct translation *to)
 {
-	__u16 delta = (__u16)to->l4_delta;
-
-	if (pkt->tcp) {
-		*(__be32 *)pkt->tcp = to->ports.both;
-		pkt->tcp->check = csum_apply(pkt->tcp->check, delta);
-		return;
-	}
-	*(__be32 *)pkt->udp = to->ports.both;
-	if (!pkt->udp->check) /* none was computed (RFC 768) */
-		return;
-	pkt->udp->check = csum_apply(pkt->udp->check, delta);
-	if (!pkt->udp->check)
-		pkt->udp->check = 0xffff;
+	if (pkt->tcp)
+		rewrite_tcp(pkt->tcp, to);
+	else
+		rewrite_udp(pkt->udp, to);
 }
 
 static __always_inline void rewrite4(struct packet *pkt, const struct translation *to)
 {
-	struct iphdr *ip = pkt->ip4;
-	__u64 *addrs = (void *)&ip->saddr;
-
 	rewrite_eth(pkt->eth, to);
-	ip->ttl--;
-	ip->check = csum_apply(ip->check, (__u16)to->l3_delta);
-	*addrs = to->addrs[0];
+	rewrite_ip4(pkt->ip4, to);
 	rewrite_l4(pkt, to);
 }
 
 static __always_inline void rewrite6(struct packet *pkt, const struct translation *to)
 {
-	struct ipv6hdr *ip = pkt->ip6;
-	__u64 *addrs = (__u64 *)&ip->saddr;
-
 	rewrite_eth(pkt->eth, to);
-	ip->hop_limit--;
-	for (int i = 0; i < 4; i++)
-		addrs[i] = to->addrs[i];
+	rewrite_ip6(pkt->ip6, to);
 	rewrite_l4(pkt, to);
 }
 

@@ -8,6 +8,13 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
+static __always_inline int frame_send(const struct xdp_md *ctx, __u32 out_ifindex)
+{
+	if (out_ifindex == ctx->ingress_ifindex)
+		return XDP_TX;
+	return bpf_redirect(out_ifindex, 0);
+}
+
 /* The one place where a reason becomes XDP's verdict. */
 static __always_inline int frame_verdict(const struct xdp_md *ctx, enum xdnat_reason reason,
 					 __u32 out_ifindex)
@@ -22,22 +29,37 @@ static __always_inline int frame_verdict(const struct xdp_md *ctx, enum xdnat_re
 			hand_on(eth->h_dest);
 		return XDP_PASS;
 	}
-	if (out_ifindex == ctx->ingress_ifindex)
-		return XDP_TX;
-	return bpf_redirect(out_ifindex, 0);
+	return frame_send(ctx, out_ifindex);
 }
 
-/* An established packet is forwarded at once; all else takes the slow path. */
+/* All that takes decisions. Not inlined: it would share its end with the fast path, which
+ * had to jump there. */
+static __noinline int frame_decide(struct xdp_md *ctx, __u64 frame_bytes)
+{
+	__u32 out_ifindex = 0;
+	enum xdnat_reason reason = frame_slow(ctx, &out_ifindex);
+
+	stats_count(XDNAT_HOOK_XDP, reason, 1, frame_bytes);
+	return frame_verdict(ctx, reason, out_ifindex);
+}
+
+/* An established packet is forwarded at once, a foreign one passes; all else takes the slow
+ * path. */
 static __always_inline int handle_frame(struct xdp_md *ctx)
 {
 	__u64 frame_bytes = ctx->data_end - ctx->data;
-	enum xdnat_reason reason;
-	__u32 out_ifindex = 0;
+	__u32 out_ifindex;
 
-	if (!frame_fast(ctx, &reason, &out_ifindex))
-		reason = frame_slow(ctx, &out_ifindex);
-	stats_count(XDNAT_HOOK_XDP, reason, 1, frame_bytes);
-	return frame_verdict(ctx, reason, out_ifindex);
+	switch (frame_fast(ctx, frame_bytes, &out_ifindex)) {
+	case FRAME_REWRITTEN:
+		stats_add(&stats_forwarded[XDNAT_HOOK_XDP], 1, frame_bytes);
+		return frame_send(ctx, out_ifindex);
+	case FRAME_FOREIGN:
+		stats_add(&stats_foreign[XDNAT_HOOK_XDP], 1, frame_bytes);
+		return XDP_PASS;
+	default:
+		return frame_decide(ctx, frame_bytes);
+	}
 }
 
 SEC("xdp")

@@ -119,10 +119,11 @@ _Static_assert(sizeof(struct xdnat_snat_port) == 4, "xdnat_snat_port");
 
 /* The one element of xdnat_ports: a bit a port, by the port's number as it stands in the
  * packet, read in the machine's byte order. Written by tools, in bpf/foreign.bpf.h's sense. */
-#define XDNAT_PORTS_A_WORD 64
+#define XDNAT_PORTS_SECTION ".data.ports" /* the map's name as long as it has no pin */
+#define XDNAT_PORTS_A_BYTE  8
 struct xdnat_port_bits {
-	__u64 as_destination[XDNAT_PORTS / XDNAT_PORTS_A_WORD]; /* listeners have it */
-	__u64 as_source[XDNAT_PORTS / XDNAT_PORTS_A_WORD];	/* rules send to it */
+	__u8 as_destination[XDNAT_PORTS / XDNAT_PORTS_A_BYTE]; /* listeners have it */
+	__u8 as_source[XDNAT_PORTS / XDNAT_PORTS_A_BYTE];      /* rules send to it */
 };
 _Static_assert(sizeof(struct xdnat_port_bits) == 16384, "xdnat_port_bits");
 
@@ -197,7 +198,7 @@ struct xdnat_config {
 	__u64 netns_cookie; /* SO_NETNS_COOKIE of the namespace it was loaded in */
 	__u64 hash_seeds[XDNAT_SEEDS];
 };
-_Static_assert(sizeof(struct xdnat_config) == 160, "xdnat_config");
+_Static_assert(sizeof(struct xdnat_config) == 152, "xdnat_config");
 
 /* What stands in front of tc, which is on every interface. */
 enum { XDNAT_MODE_NATIVE = 1, XDNAT_MODE_GENERIC, XDNAT_MODE_TC };

@@ -92,19 +92,18 @@ static inline __attribute__((always_inline)) __u32 xdnat_life(__u8 is_tcp, __u32
  */
 struct xdnat_half {
 	__u64 word;
-	__u32 in_ifindex;	 /* hop: where the last packet came in, and ... */
-	__u8 in_mac[6];		 /* hop: ... that interface's address */
+	__u8 in_mac[6];		 /* hop: address of the interface where the last packet came in */
 	__u16 mtu;		 /* hop: of the way out, from the IP header on; 0: not for XDP */
-	__u32 out_ifindex;	 /* hop: where the route led when it was last looked up */
-	union xdnat_ports ports; /* what the packet leaves with */
-	__sum16 l3_delta;	 /* RFC 1624 deltas: IPv4 header with TTL - 1 */
-	__sum16 l4_delta;	 /* addresses and ports: TCP and UDP */
+	__u32 in_ifindex;	 /* hop: that interface */
 	__u32 rule;		 /* id of the rule that made it */
+	union xdnat_ports ports; /* what the packet leaves with */
+	__sum16 l4_delta;	 /* RFC 1624 deltas: addresses and ports, for TCP and UDP */
+	__sum16 l3_delta;	 /* IPv4 header with TTL - 1 */
+	__be32 eth[3];		 /* hop: both MACs, destination first, as they stand in the frame */
+	__u32 out_ifindex;	 /* hop: where the route led when it was last looked up */
 	__u16 tc_mtu;		 /* hop: as mtu, for tc: also where XDP cannot send; 0: unknown */
 	__u8 direction;		 /* XDNAT_ORIGINAL or XDNAT_REPLY */
-	__u8 pad;
-	__be32 eth[3]; /* hop: both MACs, destination first, as they stand in the frame */
-	__u32 pad2;
+	__u8 pad[5];
 	__u64 packets;
 	__u64 bytes; /* from the IP header on */
 };
@@ -183,46 +182,68 @@ static inline __attribute__((always_inline)) __u32 xdnat_place(__u32 bucket, __u
 }
 
 /*
- * The seeded hash: pair-multiply-shift (M. Thorup, "High speed hashing for integers and
- * strings", section 3.5): whoever does not know the seeds finds no two keys that meet
- * more often than by chance. Alone it may lay the ports of one client, which follow each
- * other, into a few buckets: its result is mixed once more. seeds: XDNAT_SEEDS random
- * words. The upper half counts.
+ * The seeded hash: pair-multiply-shift of the addresses (M. Thorup, "High speed hashing for
+ * integers and strings", section 3.5), plus multiply-shift of ports and protocol, which are
+ * 37 bits (M. Dietzfelbinger et al., "A reliable randomized algorithm for the closest-pair
+ * problem"): whoever does not know the seeds finds no two keys whose sums agree in their
+ * upper bits more than twice as often as by chance. Alone it may lay the ports of one
+ * client, which follow each other, into a few buckets: its result is mixed once more. The
+ * upper half counts.
  */
-#define XDNAT_SEEDS 10
+#define XDNAT_SEEDS 9 /* random words; the first, which multiplies, is made odd */
+static inline void xdnat_seeds_fit(__u64 *seeds)
+{
+	seeds[0] |= 1;
+}
+
 static inline __attribute__((always_inline)) __u64 xdnat_mix(__u64 sum)
 {
 	return (sum ^ sum >> 32) * 0x9e3779b97f4a7c15ULL; /* 2^64 / the golden ratio */
 }
 
-/* addrs: source and destination, as they stand in a packet; so in xdnat_hash6(). */
-static inline __attribute__((always_inline)) __u64
-xdnat_hash4(const __be32 *addrs, __be32 ports, __u32 proto, const volatile __u64 *seeds)
+/* What keys and packets are read by, whatever they are declared as. */
+typedef __u64 __attribute__((may_alias)) xdnat_word;
+typedef __u32 __attribute__((may_alias)) xdnat_half_word;
+
+static inline __attribute__((always_inline)) __u64 xdnat_hash_pair(const xdnat_word *word,
+								   const volatile __u64 *seeds)
 {
-	return xdnat_mix((seeds[0] + addrs[1]) * (seeds[1] + addrs[0]) +
-			 (seeds[2] + proto) * (seeds[3] + ports));
+	const xdnat_half_word *halves = (const void *)word;
+
+	return (seeds[0] + halves[0]) * (seeds[1] + halves[1]);
 }
 
-static inline __attribute__((always_inline)) __u64
-xdnat_hash6(const __be32 *addrs, __be32 ports, __u32 proto, const volatile __u64 *seeds)
+/* addrs: source and destination, as they stand in a packet; last: the key's last word, ports
+ * and protocol. So in xdnat_hash6(). */
+static inline __attribute__((always_inline)) __u64 xdnat_hash4(const xdnat_word *addrs, __u64 last,
+							       const volatile __u64 *seeds)
 {
-	return xdnat_mix((seeds[0] + addrs[1]) * (seeds[1] + addrs[0]) +
-			 (seeds[2] + addrs[3]) * (seeds[3] + addrs[2]) +
-			 (seeds[4] + addrs[5]) * (seeds[5] + addrs[4]) +
-			 (seeds[6] + addrs[7]) * (seeds[7] + addrs[6]) +
-			 (seeds[8] + proto) * (seeds[9] + ports));
+	return xdnat_mix(seeds[0] * last + xdnat_hash_pair(addrs, seeds + 1));
+}
+
+static inline __attribute__((always_inline)) __u64 xdnat_hash6(const xdnat_word *addrs, __u64 last,
+							       const volatile __u64 *seeds)
+{
+	return xdnat_mix(seeds[0] * last + xdnat_hash_pair(addrs, seeds + 1) +
+			 xdnat_hash_pair(addrs + 1, seeds + 3) +
+			 xdnat_hash_pair(addrs + 2, seeds + 5) +
+			 xdnat_hash_pair(addrs + 3, seeds + 7));
 }
 
 static inline __attribute__((always_inline)) __u64 xdnat_key4_hash(const struct xdnat_key4 *key,
 								   const volatile __u64 *seeds)
 {
-	return xdnat_hash4(&key->src, key->ports.both, key->proto, seeds);
+	const xdnat_word *words = (const void *)key;
+
+	return xdnat_hash4(words, words[1], seeds);
 }
 
 static inline __attribute__((always_inline)) __u64 xdnat_key6_hash(const struct xdnat_key6 *key,
 								   const volatile __u64 *seeds)
 {
-	return xdnat_hash6(key->src, key->ports.both, key->proto, seeds);
+	const xdnat_word *words = (const void *)key;
+
+	return xdnat_hash6(words, words[4], seeds);
 }
 
 /* Where a key of that hash is at home, among so many buckets. The upper half of the

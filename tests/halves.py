@@ -83,8 +83,8 @@ class Table:
 class Half:
     """A stored half: half["state"] = DEAD writes it back at once. Its fields: struct
     xdnat_half; until, state and hop are parts of its word."""
-    FIELDS = {"until": (0, "I"), "state": (STATE_AT, "B"), "hop": (7, "B"), "mtu": (18, "H"),
-              "out_ifindex": (20, "I"), "direction": (38, "B"), "eth": (40, "12s"),
+    FIELDS = {"until": (0, "I"), "state": (STATE_AT, "B"), "hop": (7, "B"), "mtu": (14, "H"),
+              "eth": (32, "12s"), "out_ifindex": (44, "I"), "direction": (50, "B"),
               "packets": (56, "Q")}
 
     def __init__(self, pinned, packet, table=None):

@@ -4,11 +4,8 @@ comes from one of sources is looked at, all others are foreign."""
 import dataclasses
 import os
 import socket
-import struct
 
 import bpf
-
-FORM = "=1024Q"
 
 
 @dataclasses.dataclass
@@ -26,15 +23,15 @@ class Bits:
 
 
 def numbers(bitmap):
-    return {socket.ntohs(64 * n + bit) for n, word in enumerate(struct.unpack(FORM, bitmap)) if word
-            for bit in range(64) if word >> bit & 1}
+    return {socket.ntohs(8 * n + bit) for n, byte in enumerate(bitmap) if byte
+            for bit in range(8) if byte >> bit & 1}
 
 
 def bitmap(ports):
-    words = [0] * 1024
+    content = bytearray(8192)
     for port in map(socket.htons, ports):
-        words[port // 64] |= 1 << port % 64
-    return struct.pack(FORM, *words)
+        content[port // 8] |= 1 << port % 8
+    return bytes(content)
 
 
 def read(xdnat):

@@ -10,7 +10,7 @@
 #include "fail.h"
 
 #define PORT_BITS 16
-#define WORDS	  (XDNAT_PORTS / XDNAT_PORTS_A_WORD)
+#define BYTES	  (XDNAT_PORTS / XDNAT_PORTS_A_BYTE)
 
 static const struct xdnat_port_bits none;
 
@@ -26,24 +26,24 @@ static void add_range(int32_t *changes, uint32_t first_host, uint32_t last_host)
 	changes[last_host + 1]--;
 }
 
-static void set_bit(__u64 *words, __be16 port)
+static void set_bit(__u8 *bits, __be16 port)
 {
-	words[port / XDNAT_PORTS_A_WORD] |= 1ULL << port % XDNAT_PORTS_A_WORD;
+	bits[port / XDNAT_PORTS_A_BYTE] |= 1 << port % XDNAT_PORTS_A_BYTE;
 }
 
-static void clear_bit(__u64 *words, __be16 port)
+static void clear_bit(__u8 *bits, __be16 port)
 {
-	words[port / XDNAT_PORTS_A_WORD] &= ~(1ULL << port % XDNAT_PORTS_A_WORD);
+	bits[port / XDNAT_PORTS_A_BYTE] &= ~(1 << port % XDNAT_PORTS_A_BYTE);
 }
 
-static void set_ranges(__u64 *words, const int32_t *changes)
+static void set_ranges(__u8 *bits, const int32_t *changes)
 {
 	int32_t ranges = 0;
 
 	for (uint32_t port_host = 0; port_host < XDNAT_PORTS; port_host++) {
 		ranges += changes[port_host];
 		if (ranges)
-			set_bit(words, htons(port_host));
+			set_bit(bits, htons(port_host));
 	}
 }
 
@@ -96,7 +96,7 @@ static int find_needed(const struct store *store, const struct store_rule *rules
 
 static void add_bits(struct xdnat_port_bits *bits, const struct xdnat_port_bits *others)
 {
-	for (size_t i = 0; i < WORDS; i++) {
+	for (size_t i = 0; i < BYTES; i++) {
 		bits->as_destination[i] |= others->as_destination[i];
 		bits->as_source[i] |= others->as_source[i];
 	}
@@ -104,7 +104,7 @@ static void add_bits(struct xdnat_port_bits *bits, const struct xdnat_port_bits 
 
 static void remove_bits(struct xdnat_port_bits *bits, const struct xdnat_port_bits *others)
 {
-	for (size_t i = 0; i < WORDS; i++) {
+	for (size_t i = 0; i < BYTES; i++) {
 		bits->as_destination[i] &= ~others->as_destination[i];
 		bits->as_source[i] &= ~others->as_source[i];
 	}
@@ -112,7 +112,7 @@ static void remove_bits(struct xdnat_port_bits *bits, const struct xdnat_port_bi
 
 static void keep_bits(struct xdnat_port_bits *bits, const struct xdnat_port_bits *others)
 {
-	for (size_t i = 0; i < WORDS; i++) {
+	for (size_t i = 0; i < BYTES; i++) {
 		bits->as_destination[i] &= others->as_destination[i];
 		bits->as_source[i] &= others->as_source[i];
 	}
@@ -148,7 +148,7 @@ int port_bits_add(struct store *store, const struct store_rule *rules, size_t co
 /* Changes the bits of a flow, or of a rest (no reply half is seen of it), whose packets are
  * the target's alone. */
 static void visit(const struct store_flow *flow, struct xdnat_port_bits *bits,
-		  void (*change)(__u64 *words, __be16 port))
+		  void (*change)(__u8 *bits, __be16 port))
 {
 	if (flow->is_orphan && !flow->has_reply) {
 		change(bits->as_source, flow->key.ports.sport);

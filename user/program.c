@@ -113,6 +113,14 @@ static int fill_random(void *bytes, size_t count)
 	return fail(-errno, "cannot have random numbers: %s", strerror(errno));
 }
 
+static int fill_seeds(struct xdnat_config *config)
+{
+	int err = fill_random(config->hash_seeds, sizeof(config->hash_seeds));
+
+	xdnat_seeds_fit(config->hash_seeds);
+	return err;
+}
+
 static int config_fill(struct xdnat_config *config, int clock, uint32_t flows)
 {
 	int err = clock_measure_hz(clock, &config->hz);
@@ -128,7 +136,7 @@ static int config_fill(struct xdnat_config *config, int clock, uint32_t flows)
 	for (int i = 0; i < XDNAT_LIFE_MAX; i++)
 		config->life_jiffies[i] = life_sec[i] * config->hz;
 	err = fill_random(&config->seed, sizeof(config->seed));
-	return err ? err : fill_random(config->hash_seeds, sizeof(config->hash_seeds));
+	return err ? err : fill_seeds(config);
 }
 
 /* The programs and maps with room for config->flows flows, config written. */
@@ -171,7 +179,7 @@ int program_create(const struct instance *instance, uint32_t flows)
 static int reuse_map(const struct instance *instance, struct bpf_map *map)
 {
 	const struct store_pin pin = {
-		.name = bpf_map__name(map),
+		.name = program_map_pin(map),
 		.key_bytes = bpf_map__key_size(map),
 		.value_bytes = bpf_map__value_size(map),
 		.type = bpf_map__type(map),
@@ -194,7 +202,7 @@ int program_reuse_maps(const struct instance *instance, struct bpf_object *objec
 
 	bpf_object__for_each_map(map, object)
 	{
-		if (!err && !bpf_map__is_internal(map))
+		if (!err && program_map_pin(map))
 			err = reuse_map(instance, map);
 	}
 	return err;
@@ -232,7 +240,7 @@ int program_take_over(const struct instance *instance, const struct instance *ol
 			    had->flows);
 	config.abi = XDNAT_ABI;
 	capacity_set(&config, had->flows);
-	err = fill_random(config.hash_seeds, sizeof(config.hash_seeds));
+	err = fill_seeds(&config);
 	if (!err)
 		err = open_programs(&programs);
 	if (!err)

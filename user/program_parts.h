@@ -7,11 +7,15 @@
 
 #include "program.h"
 
+struct bpf_map;
+
 struct programs {
 	struct xdnat_bpf *skeleton;
 	struct clock_bpf *clock;
 };
 
+/* The name of a map's pin; NULL: it has none. */
+const char *program_map_pin(const struct bpf_map *map);
 /* Pins all maps and programs. Made under another name, so that an instance is there whole
  * or not at all. older: NULL, or the instance that it is to take over from, whose links
  * are pinned in it, too. On error with fail() nothing stays. */

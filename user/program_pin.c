@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,9 +16,17 @@
 #include "pins.h"
 #include "program_parts.h"
 #include "xdnat.skel.h"
+#include "xdnat_abi.h"
 
 #define BESIDE	   "new_" /* and a program's name: its pin before it takes the old one's place */
 #define NOT_BESIDE ""
+
+const char *program_map_pin(const struct bpf_map *map)
+{
+	if (!strcmp(bpf_map__name(map), XDNAT_PORTS_SECTION))
+		return "xdnat_ports";
+	return bpf_map__is_internal(map) ? NULL : bpf_map__name(map);
+}
 
 static int pin_maps(const struct programs *programs, const char *dir)
 {
@@ -27,9 +36,9 @@ static int pin_maps(const struct programs *programs, const char *dir)
 
 	bpf_object__for_each_map(map, programs->skeleton->obj)
 	{
-		if (bpf_map__is_internal(map))
+		if (!program_map_pin(map))
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", dir, bpf_map__name(map));
+		snprintf(path, sizeof(path), "%s/%s", dir, program_map_pin(map));
 		err = bpf_map__pin(map, path);
 		if (err)
 			return err;

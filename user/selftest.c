@@ -50,11 +50,11 @@ static int put(const struct selftest *test, const char *name, const void *key, c
 	return bpf_map_update_elem(map_fd(test, name), key, value, BPF_ANY);
 }
 
-static void set_port_bit(__u64 *words, uint16_t port_host)
+static void set_port_bit(__u8 *bits, uint16_t port_host)
 {
 	__be16 port = htons(port_host);
 
-	words[port / XDNAT_PORTS_A_WORD] |= 1ULL << port % XDNAT_PORTS_A_WORD;
+	bits[port / XDNAT_PORTS_A_BYTE] |= 1 << port % XDNAT_PORTS_A_BYTE;
 }
 
 /* What has other ports is foreign. */
@@ -67,7 +67,7 @@ static int put_port_bits(const struct selftest *test)
 		set_port_bit(bits.as_destination, conversations[i].listener_port_host);
 		set_port_bit(bits.as_source, conversations[i].target_port_host);
 	}
-	return put(test, "xdnat_ports", &zero, &bits);
+	return put(test, XDNAT_PORTS_SECTION, &zero, &bits);
 }
 
 /* A listener and rule for the rows that have no flow, the interface for all. */

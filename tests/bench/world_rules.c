@@ -82,26 +82,23 @@ static int fill_any(struct bench_bpf *skeleton, uint32_t id)
 	return err;
 }
 
-static void set_bit(__u64 *bits, uint16_t port_host)
+static void set_bit(__u8 *bits, uint16_t port_host)
 {
 	__be16 port = htons(port_host);
 
-	bits[port / XDNAT_PORTS_A_WORD] |= 1ULL << port % XDNAT_PORTS_A_WORD;
+	bits[port / XDNAT_PORTS_A_BYTE] |= 1 << port % XDNAT_PORTS_A_BYTE;
 }
 
 /* Those of both sets' rules, but for "*": with it, nothing would be foreign. */
-static int fill_port_bits(struct bench_bpf *skeleton, uint32_t ruled)
+static void fill_port_bits(struct bench_bpf *skeleton, uint32_t ruled)
 {
-	struct xdnat_port_bits bits = {};
-	uint32_t zero = 0;
+	struct xdnat_port_bits *bits = &skeleton->data_ports->xdnat_ports;
 
-	set_bit(bits.as_source, FLOWS_TARGET_PORT);
+	set_bit(bits->as_source, FLOWS_TARGET_PORT);
 	for (uint32_t i = 0; i <= WORLD_EXACT_RULES; i++)
-		set_bit(bits.as_destination, FLOWS_PORT + i);
+		set_bit(bits->as_destination, FLOWS_PORT + i);
 	for (uint32_t i = 0; i < ruled; i++)
-		set_bit(bits.as_destination, flows_ruled_port_host(i));
-	return bpf_map__update_elem(skeleton->maps.xdnat_ports, &zero, sizeof(zero), &bits,
-				    sizeof(bits), BPF_ANY);
+		set_bit(bits->as_destination, flows_ruled_port_host(i));
 }
 
 /* Masquerading may give out all ports that clients have: they keep theirs. */
@@ -207,10 +204,9 @@ int world_fill_rules(const struct world *world)
 						FLOWS_ONE_PREFIX, FLOWS_MANY_PREFIXES};
 	int err = fill_any(skeleton, id_of(FLOWS_PRESERVED, false));
 
+	fill_port_bits(skeleton, world->setup.rules);
 	for (int i = 0; !err && i < 8; i++)
 		err = fill_rule(skeleton, kinds[i / 2], i % 2);
-	if (!err)
-		err = fill_port_bits(skeleton, world->setup.rules);
 	if (!err)
 		err = fill_snat_ports(skeleton);
 	if (!err && world->setup.rules)

@@ -54,6 +54,7 @@ int world_size_table(const struct world *world, struct xdnat_config *config)
 	config->overflow_buckets = xdnat_overflow_buckets(config->home_buckets);
 	if (getrandom(config->hash_seeds, sizeof(config->hash_seeds), 0) < 0)
 		return -errno;
+	xdnat_seeds_fit(config->hash_seeds);
 	skeleton->rodata->home_buckets = config->home_buckets;
 	skeleton->rodata->overflow_buckets = config->overflow_buckets;
 	memcpy((void *)skeleton->rodata->hash_seeds, config->hash_seeds,

@@ -123,12 +123,13 @@ def test_daemon_of_another_file_is_replaced(echoing, tmp_path):
 # What is broken in the new program: file, text, what stands there instead; and the
 # exit code and words of the refusal.
 DAMAGES = {
-    "checksum": ("csum.bpf.h", "sum = (__u16)~check + delta;",
-                 "sum = (__u16)~check + delta + 1;", 1, "IPv4 TCP: byte 24 "),
+    "checksum": ("csum.bpf.h", "sum = (__u16)check - delta;",
+                 "sum = (__u16)check - delta + 1;", 1, "IPv4 TCP: byte 24 "),
     "hop limit": ("rewrite.bpf.h", "\tip->hop_limit--;\n", "", 1, "IPv6 TCP: byte 21 "),
     "delta of a new flow": ("rewrite.bpf.h", "bpf_htons(0x0100), 0)", "bpf_htons(0x0200), 0)", 1,
                             "answer: IPv4 TCP: byte 24 "),
-    "foreign packets": ("xdnat.bpf.c", "\t\treturn XDP_PASS;", "\t\treturn XDP_DROP;", 1,
+    "foreign packets": ("xdnat.bpf.c", "frame_bytes);\n\t\treturn XDP_PASS;",
+                        "frame_bytes);\n\t\treturn XDP_DROP;", 1,
                         "foreign IPv4 TCP packet: XDP action 1, not 2"),
     "tc's hop limit": ("skb.bpf.h", "tail.ttl -= hops;", "tail.ttl -= 2 * hops;", 1,
                        "IPv4 TCP: byte 22 "),

@@ -92,7 +92,7 @@ def halves(router, side):
         ports = half[24:28]
         leaving = slot[key_size + 72:key_size + 72 + addr] + ports + key[addr + 4:addr + 8]
         assert key[:addr + 8] not in found, "a tuple is there twice"
-        found[key[:addr + 8]] = leaving, half[38]
+        found[key[:addr + 8]] = leaving, half[50]
     return found
 
 

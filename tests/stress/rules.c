@@ -127,21 +127,12 @@ static int fill_port(struct stress_bpf *skeleton, uint32_t entry)
 					  &may_be_kept, sizeof(may_be_kept), BPF_ANY);
 }
 
-/* Every port is somebody's. */
-static int fill_port_bits(struct stress_bpf *skeleton)
-{
-	static struct xdnat_port_bits bits;
-	uint32_t zero = 0;
-
-	memset(&bits, 0xff, sizeof(bits));
-	return bpf_map__update_elem(skeleton->maps.xdnat_ports, &zero, sizeof(zero), &bits,
-				    sizeof(bits), BPF_ANY);
-}
-
 int rules_fill(struct stress_bpf *skeleton)
 {
-	int err = fill_port_bits(skeleton);
+	int err = 0;
 
+	/* Every port is somebody's. */
+	memset(&skeleton->data_ports->xdnat_ports, 0xff, sizeof(struct xdnat_port_bits));
 	for (uint32_t i = 0; !err && i < STRESS_PORTS; i++)
 		err = fill_port(skeleton, i);
 	for (uint32_t i = 0; !err && i < 2 * KINDS; i++) {

@@ -166,10 +166,11 @@ int world_load(struct world *world, const struct shape *shape, uint64_t seed)
 	world->skeleton = stress_bpf__open();
 	if (!world->skeleton)
 		return -errno;
-	for (int i = 0; i < XDNAT_SEEDS; i++) {
+	for (int i = 0; i < XDNAT_SEEDS; i++)
 		world->seeds[i] = world_random(&seed);
+	xdnat_seeds_fit(world->seeds);
+	for (int i = 0; i < XDNAT_SEEDS; i++)
 		world->skeleton->rodata->hash_seeds[i] = world->seeds[i];
-	}
 	world->skeleton->rodata->tick_jiffies = shape->tick_jiffies;
 	world->skeleton->rodata->home_buckets = shape->homes;
 	world->skeleton->rodata->overflow_buckets = shape->overflow;

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The established packet's look into the flow table (table.bpf.h), by its own bytes: the key
+ * is never put together but where it is looked for beyond its home.
+ */
+#ifndef XDNAT_PROBE_BPF_H
+#define XDNAT_PROBE_BPF_H
+
+#include "table.bpf.h"
+
+/* What a packet has of a key. */
+struct packet_key {
+	const __u64 *addrs; /* both, as they stand in the packet as in the key */
+	__u64 first;	    /* of their words; what is in a register need not be read again */
+	__u64 last;	    /* ports and protocol, as the key's last word */
+};
+
+static __always_inline __u64 packet_key_home(bool is_v6, const struct packet_key *key)
+{
+	return xdnat_home(is_v6 ? xdnat_hash6(key->addrs, key->last, hash_seeds)
+				: xdnat_hash4(key->addrs, key->last, hash_seeds),
+			  home_buckets);
+}
+
+/* Has the slot that key, visible or not, by *word? All of it is read before what is read
+ * through *slot then. */
+static __always_inline bool slot_is_of(bool is_v6, void **slot, const struct packet_key *key,
+				       __u64 *word)
+{
+	const volatile __u64 *have;
+	__u64 differ;
+
+	*word = READ_ONCE(half_of(is_v6, *slot)->word);
+	*slot += after_load(*word);
+	have = *slot;
+	differ = (have[0] ^ key->first) | (have[is_v6 ? 4 : 1] ^ key->last);
+	for (int i = 1; is_v6 && i < 4; i++)
+		differ |= have[i] ^ key->addrs[i];
+	*slot += after_load(differ);
+	return !differ;
+}
+
+/* May a key of that home be in the table without being there? */
+static __always_inline bool bucket_is_overflowed(bool is_v6, __u32 bucket)
+{
+	const struct xdnat_bucket *known = bucket_get(is_v6, bucket);
+
+	return known && READ_ONCE(known->overflowed);
+}
+
+/* probe_find() where a key is not where it is looked for first. NULL: *word is not 0 if
+ * there may be such a slot all the same. */
+static __always_inline void *probe_on(bool is_v6, const struct packet_key *key, __u64 home,
+				      __u64 *word)
+{
+	void *slots = bucket_slots(is_v6, xdnat_home_bucket(home)), *slot;
+	__u64 copy[5]; /* of the key */
+	__u32 start = xdnat_home_slot(home), place;
+
+	*word = 0;
+	if (!slots)
+		return NULL;
+#pragma clang loop unroll(disable)
+	for (__u32 i = 1; i < XDNAT_SLOTS; i++) {
+		slot = slot_of(is_v6, slots, start + i);
+		if (slot_is_of(is_v6, &slot, key, word))
+			return slot;
+	}
+	*word = bucket_is_overflowed(is_v6, xdnat_home_bucket(home));
+	if (!*word)
+		return NULL;
+	for (int i = 0; i < (is_v6 ? 4 : 1); i++)
+		copy[i] = key->addrs[i];
+	copy[is_v6 ? 4 : 1] = key->last;
+	return overflow_find(is_v6, copy, word, &place);
+}
+
+/* Not inlined: most packets never come here, and clang keeps what they need in registers
+ * then. */
+static __noinline void *probe_on4(const __u64 *addrs, __u64 last, __u64 home, __u64 *word)
+{
+	struct packet_key key = {addrs, addrs[0], last};
+
+	return probe_on(false, &key, home, word);
+}
+
+static __noinline void *probe_on6(const __u64 *addrs, __u64 last, __u64 home, __u64 *word)
+{
+	struct packet_key key = {addrs, addrs[0], last};
+
+	return probe_on(true, &key, home, word);
+}
+
+/*
+ * Finds the slot of a key, for who rewrites at once if *word says that it is settled, and
+ * looks at that once more, by slot_copy(), when it has read what it needs. False: none;
+ * *word is not 0 if there may be one all the same.
+ */
+static __always_inline bool probe_find(bool is_v6, const struct packet_key *key, void **slot,
+				       __u64 *word)
+{
+	__u64 home = packet_key_home(is_v6, key), found;
+	void *slots = bucket_slots(is_v6, xdnat_home_bucket(home));
+
+	*word = 0;
+	if (!slots)
+		return false;
+	*slot = slot_of(is_v6, slots, xdnat_home_slot(home));
+	if (slot_is_of(is_v6, slot, key, word))
+		return true;
+	*slot = is_v6 ? probe_on6(key->addrs, key->last, home, &found)
+		      : probe_on4(key->addrs, key->last, home, &found);
+	*word = found;
+	return *slot;
+}
+
+#endif
