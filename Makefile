@@ -50,7 +50,7 @@ XDNAT := main opt cmd_ask cmd_table cmd_help cmd_load cmd_load_migrate cmd_load_
 	flow_print help_topic problem problem_listener problem_rule rule_change rule_edit \
 	rule_lines rule_options rule_plan rule_record rule_set
 XDNATD := daemon follow daemon_main
-UNIT := addr csum listener opt port range reason source spec
+UNIT := addr csum listener opt port range reason source spec tags
 COMMON_O := $(COMMON:%=$(B)/user/%.o)
 
 all: $(B)/xdnat $(B)/xdnatd

@@ -11,6 +11,7 @@
 #ifndef XDNAT_FLOW_BPF_H
 #define XDNAT_FLOW_BPF_H
 
+#include "find.bpf.h"
 #include "half.bpf.h"
 #include "insertion.bpf.h"
 #include "life.bpf.h"

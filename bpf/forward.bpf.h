@@ -63,14 +63,22 @@ static __always_inline enum xdnat_reason forward_way(const struct making *making
 	return making->hop.way == WAY_NEIGHBOUR ? XDNAT_HAND_ON_NEIGHBOUR : XDNAT_HAND_ON_WAY_OUT;
 }
 
-/* The largest MSS that a SYN of a flow may announce, by its rule. */
-static __noinline __u16 forward_mss(__u32 rule_id, const struct making *making, __u16 reverse_mtu)
+/* The largest MSS that a SYN of a flow may announce; rule_mss_host: its rule's. */
+static __always_inline __u16 forward_mss(__u16 rule_mss_host, const struct making *making,
+					 __u16 reverse_mtu)
+{
+	if (rule_mss_host != XDNAT_MSS_AUTO)
+		return rule_mss_host;
+	return mss_of_ways(making->original.is_v6, making->hop.mtu, reverse_mtu);
+}
+
+/* The same for the SYN of a flow that is there. */
+static __noinline __u16 forward_mss_of(__u32 rule_id, const struct making *making,
+				       __u16 reverse_mtu)
 {
 	const struct xdnat_rule *rule = rule_get(rule_id);
 
-	if (!rule || rule->mss_host != XDNAT_MSS_AUTO)
-		return rule ? rule->mss_host : 0;
-	return mss_of_ways(making->original.is_v6, making->hop.mtu, reverse_mtu);
+	return rule ? forward_mss(rule->mss_host, making, reverse_mtu) : 0;
 }
 
 /* How the stored half's packets leave by making->hop: into making->to, leaving,
@@ -86,7 +94,7 @@ static __noinline enum xdnat_reason forward_as(const struct stored *stored, stru
 		return XDNAT_DROP_BUSY;
 	making->mss_host = 0;
 	if (making->traits.tcp_flags & TCP_SYN)
-		making->mss_host = forward_mss(stored->half->rule, making, reverse_mtu);
+		making->mss_host = forward_mss_of(stored->half->rule, making, reverse_mtu);
 	if (!stored_copy(stored, &making->hop, &making->to))
 		return XDNAT_DROP_BUSY;
 	half_count(stored->half, making->traits.wire_packets, making->traits.all_bytes);
@@ -101,7 +109,8 @@ static __always_inline void forward_as_made(struct making *making)
 
 	making->mss_host = 0;
 	if (making->traits.tcp_flags & TCP_SYN)
-		making->mss_host = forward_mss(making->rule, making, making->reply_hop.mtu);
+		making->mss_host =
+			forward_mss(making->rule_mss_host, making, making->reply_hop.mtu);
 	__builtin_memset(to, 0, sizeof(*to));
 	if (making->original.is_v6) {
 		half_copy(&making->in.half6.half, to);
@@ -162,8 +171,10 @@ static __noinline struct xdnat_rule *forward_rule(struct making *making)
 static __noinline enum xdnat_reason forward_routes(void *ctx, struct making *making)
 {
 	struct hop *hop = &making->hop, *reply_hop = &making->reply_hop;
-	enum xdnat_reason reason = route_lookup(ctx, &making->leaving, making->in_ifindex, hop);
+	enum xdnat_reason reason;
 
+	making_preload(); /* the kernel looks up routes meanwhile */
+	reason = route_lookup(ctx, &making->leaving, making->in_ifindex, hop);
 	if (reason)
 		return reason;
 	reason = route_lookup(ctx, &making->reply_leaving, hop->ifindex, reply_hop);
@@ -189,6 +200,7 @@ static __always_inline enum xdnat_reason forward_admit(const struct making *maki
 
 static __always_inline void making_start(struct making *making, const struct xdnat_rule *rule)
 {
+	making->rule_mss_host = rule->mss_host;
 	making->leaving = making->original;
 	if (!(rule->flags & XDNAT_RULE_LOCAL))
 		making->leaving.dst = rule->target;

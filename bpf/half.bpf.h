@@ -64,11 +64,12 @@ static __always_inline bool half_is_moved(const struct xdnat_half *half, __u32 i
 	return half->in_ifindex != ifindex || !is_same_mac(half->in_mac, interface->mac);
 }
 
+/* mac: that interface's. */
 static __always_inline void half_set_ingress(struct xdnat_half *half, __u32 ifindex,
-					     const struct xdnat_interface *interface)
+					     const __u8 *mac)
 {
 	half->in_ifindex = ifindex;
-	__builtin_memcpy(half->in_mac, interface->mac, sizeof(half->in_mac));
+	__builtin_memcpy(half->in_mac, mac, sizeof(half->in_mac));
 }
 
 static __always_inline void half_set_hop(struct xdnat_half *half, const struct hop *hop)
@@ -115,7 +116,7 @@ static __always_inline void half_store_hop(struct stored *stored, const struct h
 		return;
 	half_set_hop(stored->half, hop);
 	if (interface)
-		half_set_ingress(stored->half, in_ifindex, interface);
+		half_set_ingress(stored->half, in_ifindex, interface->mac);
 	stored->word = __sync_fetch_and_add(&stored->half->word, 1ULL << XDNAT_WORD_HOP) +
 		       (1ULL << XDNAT_WORD_HOP);
 }

@@ -8,111 +8,11 @@
 
 #include <linux/errno.h>
 
-#include "table.bpf.h"
+#include "bucket.bpf.h"
 
-#define SLOT_NONE	 0xffffffff
 #define SLOT_EMBRYOS_MAX (XDNAT_SLOTS / 2) /* of a bucket */
 #define CLAIM_TRIES	 3		   /* a slot is snatched away, look again */
 #define OVERFLOW_TRIES	 8		   /* buckets; at rated capacity one of seven is full */
-#define LOCK_TRIES	 2000		   /* some microseconds: it is held for one */
-
-/* What a bucket was seen to have. In map memory and volatile: the verifier goes through
- * the loop once, not for all that can have been found. */
-struct bucket_view {
-	__u32 same_state;   /* of the slot with the key; 0: none */
-	__u32 free, oldest; /* slots, or SLOT_NONE */
-	__u32 oldest_until;
-	__u32 embryos;
-	__u32 pad;
-	__u64 free_word, oldest_word;
-};
-
-/* What is to be put into the table, and how that went. In map memory. */
-struct insertion {
-	union { /* of the word, its state counts: it says which class it is */
-		struct xdnat_half4 half4;
-		struct xdnat_half6 half6;
-	};
-	__u32 place; /* out: hidden there, until it is published or released */
-
-	/* Out: the counters of the embryo whose place it took. */
-	__u32 replaced_rule; /* 0: nobody's */
-	__u32 replaced_direction;
-	__u32 start;	   /* the slot to begin with */
-	__u32 embryos_max; /* of a bucket; one more takes the oldest's place */
-	__u32 pad;
-	__u64 replaced_packets, replaced_bytes;
-
-	struct bucket_view seen;
-};
-
-struct lock_try {
-	struct xdnat_bucket *bucket;
-	__u64 is_ours;
-};
-
-/* One turn of bpf_loop(), whose context must be on the stack: not 0 ends it. */
-static long bucket_try_lock(__u32 tried, struct lock_try *try)
-{
-	(void)tried;
-	try->is_ours = !READ_ONCE(try->bucket->lock) &&
-		       !__sync_val_compare_and_swap(&try->bucket->lock, 0, 1);
-	return try->is_ours;
-}
-
-/* Waits a little for a bucket's lock. False: it was not to be had. */
-static __always_inline bool bucket_lock(struct xdnat_bucket *bucket)
-{
-	struct lock_try try = {.bucket = bucket};
-
-	if (!__sync_val_compare_and_swap(&bucket->lock, 0, 1))
-		return true;
-	bpf_loop(LOCK_TRIES, bucket_try_lock, &try, 0);
-	return try.is_ours;
-}
-
-static __always_inline void bucket_unlock(struct xdnat_bucket *bucket)
-{
-	__sync_lock_test_and_set(&bucket->lock, 0);
-}
-
-/* Looks a bucket through for who has in's key, what is free, which embryo is the oldest.
- * Under its lock. */
-static __always_inline void bucket_scan(bool is_v6, void *slots, struct insertion *in)
-{
-	volatile struct bucket_view *seen = &in->seen;
-
-	seen->same_state = 0;
-	seen->free = SLOT_NONE;
-	seen->oldest = SLOT_NONE;
-	seen->embryos = 0;
-	/* Backwards: of the free ones the first to be probed stays. */
-#pragma clang loop unroll(disable)
-	for (__u32 i = XDNAT_SLOTS; i > 0; i--) {
-		__u32 n = (READ_ONCE(in->start) + i - 1) % XDNAT_SLOTS;
-		void *slot = slot_of(is_v6, slots, n);
-		__u64 word = READ_ONCE(half_of(is_v6, slot)->word);
-
-		if (!(xdnat_state(word) & XDNAT_TAKEN)) {
-			seen->free = n;
-			seen->free_word = word;
-			continue;
-		}
-		if (slot_has(is_v6, slot, in))
-			seen->same_state = xdnat_state(word);
-		/* A hidden one may become an embryo. */
-		if (xdnat_state(word) & (XDNAT_ASSURED | XDNAT_DEAD))
-			continue;
-		seen->embryos++;
-		if (!word_is_visible(word) || xdnat_is_hop_written(word) ||
-		    (seen->oldest != SLOT_NONE &&
-		     (__s32)(xdnat_until(word) - seen->oldest_until) >= 0))
-			continue;
-		seen->oldest = n;
-		seen->oldest_until = xdnat_until(word);
-		seen->oldest_word = word;
-	}
-}
 
 /* Takes the half out of the kernel's hash that a hidden slot beyond all homes has. */
 static __always_inline void overflow_forget(bool is_v6, void *slot, __u32 place)
@@ -143,17 +43,6 @@ static __always_inline void slot_write(bool is_v6, void *slot, const struct inse
 			to[i] = from[i];
 }
 
-/* For this class, by bucket_scan(): a slot, or SLOT_NONE. */
-static __always_inline __u32 bucket_choose(const volatile struct bucket_view *seen, bool is_embryo,
-					   __u32 embryos_max)
-{
-	if (is_embryo && seen->embryos >= embryos_max)
-		return seen->oldest;
-	if (is_embryo || seen->free != SLOT_NONE)
-		return seen->free;
-	return seen->oldest;
-}
-
 /* Of an embryo that was hidden to take its place. */
 static __always_inline void insertion_note_replaced(struct insertion *in,
 						    const struct xdnat_half *half)
@@ -166,17 +55,17 @@ static __always_inline void insertion_note_replaced(struct insertion *in,
 
 /* Hides a slot, by what bucket_scan() saw, and writes it. Under the bucket's lock.
  * -EAGAIN: it has changed since; -ENOSPC: there is none. */
-static __always_inline int bucket_claim(bool is_v6, void *slots, __u32 bucket, struct insertion *in)
+static __always_inline int bucket_claim(bool is_v6, void *slots, struct xdnat_bucket *known,
+					__u32 bucket, struct insertion *in)
 {
 	const volatile struct bucket_view *seen = &in->seen;
 	__u32 n = bucket_choose(seen, word_is_embryo(half_of(is_v6, in)->word), in->embryos_max);
-	struct xdnat_bucket *known = bucket_get(is_v6, bucket);
 	__u64 word = n == seen->free ? seen->free_word : seen->oldest_word;
 	void *slot = slot_of(is_v6, slots, n);
 	struct xdnat_half *half = half_of(is_v6, slot);
 	__u64 hidden = (word + (1ULL << XDNAT_WORD_OWNER)) & XDNAT_OWNER_MASK;
 
-	if (n == SLOT_NONE || !known)
+	if (n == SLOT_NONE)
 		return -ENOSPC;
 	hidden = word_with_state(hidden, XDNAT_TAKEN | XDNAT_HIDDEN);
 	if (__sync_val_compare_and_swap(&half->word, word, hidden) != word)
@@ -185,9 +74,8 @@ static __always_inline int bucket_claim(bool is_v6, void *slots, __u32 bucket, s
 	if (xdnat_state(word) & XDNAT_TAKEN) {
 		insertion_note_replaced(in, half);
 		overflow_forget(is_v6, slot, in->place);
-	} else {
-		__sync_fetch_and_add(&known->taken, 1);
 	}
+	known->tag[n % XDNAT_SLOTS] = in->tag;
 	slot_write(is_v6, slot, in);
 	return 0;
 }
@@ -196,16 +84,6 @@ static __always_inline int bucket_claim(bool is_v6, void *slots, __u32 bucket, s
 static __always_inline struct insertion *insertion_get(__u32 is_tool)
 {
 	return is_tool ? put_scratch_get() : scratch_get();
-}
-
-/* What insertion says about the key: 0, or who has it already. */
-static __always_inline int insertion_judge(const struct insertion *in)
-{
-	__u32 state = READ_ONCE(in->seen.same_state);
-
-	if (!state)
-		return 0;
-	return state & XDNAT_HIDDEN ? -EBUSY : -EEXIST;
 }
 
 /* Is the key beyond its home? Under its home's lock. */
@@ -237,7 +115,7 @@ static __always_inline void slot_free(bool is_v6, void *slot, __u32 place)
 	*proto = 0;
 	__sync_lock_test_and_set(&half->word, half->word & XDNAT_OWNER_MASK);
 	if (known)
-		__sync_fetch_and_sub(&known->taken, 1);
+		known->tag[place % XDNAT_SLOTS] = 0;
 }
 
 /* Frees the slot at a place that insertion has hidden. */
@@ -255,13 +133,14 @@ static __always_inline int bucket_take(bool is_v6, __u32 bucket, __u32 is_tool)
 {
 	struct insertion *in = insertion_get(is_tool);
 	void *slots = bucket_slots(is_v6, bucket);
+	struct xdnat_bucket *known = bucket_get(is_v6, bucket);
 	int err;
 
-	if (!in || !slots)
+	if (!in || !slots || !known)
 		return -ENOSPC;
-	bucket_scan(is_v6, slots, in);
+	bucket_scan(is_v6, slots, READ_ONCE(known->tags), in);
 	err = insertion_judge(in);
-	return err ? err : bucket_claim(is_v6, slots, bucket, in);
+	return err ? err : bucket_claim(is_v6, slots, known, bucket, in);
 }
 
 __noinline int bucket_take4(__u32 bucket, __u32 is_tool)
@@ -340,6 +219,7 @@ static __always_inline int table_insert(bool is_v6, __u32 is_tool)
 	place = key_home(is_v6, in);
 	home = bucket_get(is_v6, xdnat_home_bucket(place));
 	in->start = xdnat_home_slot(place);
+	in->tag = xdnat_home_tag(place);
 	in->replaced_rule = 0;
 	if (!home || !bucket_lock(home))
 		return -EBUSY;

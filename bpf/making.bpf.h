@@ -37,22 +37,36 @@ struct making {
 	__u8 direction;
 	__u8 state;
 	__u8 pad;
+	__u32 rule_mss_host;	/* as in the rule */
 	struct tuple owner;	/* of the place that we want */
 	struct partner partner; /* of the flow found or ended */
 };
 _Static_assert(sizeof(struct making) <= SCRATCH_BYTES && offsetof(struct making, in) == 0,
 	       "table_insert4() finds in at the start");
 
+/* Where the half's packets come in, mostly by the way that the other half's go out. */
+static __always_inline void half_prepare_ingress(const struct making *making,
+						 struct xdnat_half *half)
+{
+	const struct hop *hop = making->is_partner ? &making->hop : &making->reply_hop;
+	__u32 in_ifindex = making->is_partner ? making->hop.ifindex : making->in_ifindex;
+	const struct xdnat_interface *interface;
+
+	if (hop->has_mac && hop->ifindex == in_ifindex) {
+		half_set_ingress(half, in_ifindex, hop->mac);
+		return;
+	}
+	interface = interface_get(in_ifindex);
+	if (interface)
+		half_set_ingress(half, in_ifindex, interface->mac);
+}
+
 /* The half of the packet's own direction, or its partner, with its state. */
 static __always_inline void half_prepare(const struct making *making, struct xdnat_half *half)
 {
-	__u32 in_ifindex = making->is_partner ? making->hop.ifindex : making->in_ifindex;
-	const struct xdnat_interface *interface = interface_get(in_ifindex);
-
 	half->rule = making->rule;
 	half->direction = making->direction;
-	if (interface)
-		half_set_ingress(half, in_ifindex, interface);
+	half_prepare_ingress(making, half);
 	if (making->is_partner) {
 		half_set_hop(half, &making->reply_hop);
 		half_set_rewrite(half, &making->reply, &making->reply_leaving);
@@ -74,6 +88,26 @@ static __noinline void making_settle(const struct making *making)
 		return;
 	__sync_fetch_and_add(&rule->ended_packets[direction], making->in.replaced_packets);
 	__sync_fetch_and_add(&rule->ended_bytes[direction], making->in.replaced_bytes);
+}
+
+/* Begins to load what making the flow will touch. Global as half_insert() is. */
+__noinline int making_preload(void)
+{
+	struct making *making = scratch_get();
+	struct xdnat_key4 key;
+
+	if (!making)
+		return 0;
+	if (making->original.is_v6) {
+		table_preload(true, key6_of(&making->reply));
+		table_preload(true, key6_of(&making->original));
+		return 0;
+	}
+	key4_from(&making->reply, &key);
+	table_preload(false, &key);
+	key4_from(&making->original, &key);
+	table_preload(false, &key);
+	return 0;
 }
 
 /* They have returned before table_insert4() and 6 begin: Linux 6.1 has no room on the
@@ -373,6 +407,7 @@ static __always_inline enum xdnat_reason flow_renew(struct stored *stored, struc
 	making->rule = half->rule;
 	making->now = life_now();
 	making->hop.ifindex = half->out_ifindex;
+	making->hop.has_mac = false;
 	making->reply_hop = (struct hop){.way = WAY_NEIGHBOUR, .ifindex = half->in_ifindex};
 	if (making->hop.ifindex == LOCAL_IFINDEX)
 		making->reply_hop.ifindex = LOCAL_IFINDEX;

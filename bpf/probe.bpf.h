@@ -6,7 +6,7 @@
 #ifndef XDNAT_PROBE_BPF_H
 #define XDNAT_PROBE_BPF_H
 
-#include "table.bpf.h"
+#include "find.bpf.h"
 
 /* What a packet has of a key. */
 struct packet_key {
@@ -40,33 +40,28 @@ static __always_inline bool slot_is_of(bool is_v6, void **slot, const struct pac
 	return !differ;
 }
 
-/* May a key of that home be in the table without being there? */
-static __always_inline bool bucket_is_overflowed(bool is_v6, __u32 bucket)
-{
-	const struct xdnat_bucket *known = bucket_get(is_v6, bucket);
-
-	return known && READ_ONCE(known->overflowed);
-}
-
 /* probe_find() where a key is not where it is looked for first. NULL: *word is not 0 if
  * there may be such a slot all the same. */
 static __always_inline void *probe_on(bool is_v6, const struct packet_key *key, __u64 home,
 				      __u64 *word)
 {
+	const struct xdnat_bucket *known = bucket_get(is_v6, xdnat_home_bucket(home));
 	void *slots = bucket_slots(is_v6, xdnat_home_bucket(home)), *slot;
 	__u64 copy[5]; /* of the key */
-	__u32 start = xdnat_home_slot(home), place;
+	__u64 set;
+	__u32 place;
 
 	*word = 0;
-	if (!slots)
+	if (!slots || !known)
 		return NULL;
+	set = tags_that_are(READ_ONCE(known->tags), xdnat_home_tag(home));
 #pragma clang loop unroll(disable)
-	for (__u32 i = 1; i < XDNAT_SLOTS; i++) {
-		slot = slot_of(is_v6, slots, start + i);
+	for (__u32 i = 0; i < XDNAT_SLOTS && set; i++, set = tags_without_first(set)) {
+		slot = slot_of(is_v6, slots, tags_first(set));
 		if (slot_is_of(is_v6, &slot, key, word))
 			return slot;
 	}
-	*word = bucket_is_overflowed(is_v6, xdnat_home_bucket(home));
+	*word = READ_ONCE(known->overflowed);
 	if (!*word)
 		return NULL;
 	for (int i = 0; i < (is_v6 ? 4 : 1); i++)

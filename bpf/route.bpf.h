@@ -28,6 +28,9 @@ struct hop {
 	__u8 is_local; /* the destination is no other host's unicast address */
 	__u8 way;      /* enum way */
 	__be32 eth[3];
+	__u8 mac[6];  /* of ifindex itself, ... */
+	__u8 has_mac; /* ... if that was looked at */
+	__u8 pad;
 	__u32 family;		   /* of gateway: FIB_AF_…; only of WAY_NEIGHBOUR */
 	struct xdnat_addr gateway; /* as FIB and neighbour table have it: IPv4 first word */
 };
@@ -101,6 +104,7 @@ static __noinline enum xdnat_reason route_lookup(void *ctx, const struct tuple *
 	route_ask(leaving, ingress, fib);
 	result = bpf_fib_lookup(ctx, fib, sizeof(*fib), 0);
 	hop->ifindex = 0;
+	hop->has_mac = false;
 	hop->is_local = result == BPF_FIB_LKUP_RET_NOT_FWDED;
 	if (result != BPF_FIB_LKUP_RET_SUCCESS && result != BPF_FIB_LKUP_RET_NO_NEIGH)
 		return route_reason(result);
@@ -108,6 +112,8 @@ static __noinline enum xdnat_reason route_lookup(void *ctx, const struct tuple *
 	out = interface_get(fib->ifindex);
 	if (!out)
 		return XDNAT_DROP_NOT_LOADED;
+	__builtin_memcpy(hop->mac, out->mac, sizeof(hop->mac));
+	hop->has_mac = true;
 	if (result == BPF_FIB_LKUP_RET_NO_NEIGH) {
 		route_without_neighbour(ctx, fib, out, hop);
 		return XDNAT_FORWARDED;

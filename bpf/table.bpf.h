@@ -2,8 +2,9 @@
 /*
  * The flow table: an open-addressing hash in arrays that the tools map (its layout:
  * xdnat_flow.h). Knows slots, keys and words, not what a flow is. One story for both
- * families: is_v6 is a constant wherever it is inlined. Here halves are found and their
- * words changed; insertion.bpf.h gives slots away and frees them.
+ * families: is_v6 is a constant wherever it is inlined. Here words are changed, and halves
+ * found by who only rewrites; find.bpf.h finds them for who decides, insertion.bpf.h gives
+ * slots away and frees them.
  *
  * A slot's life, by its word:
  *
@@ -24,6 +25,10 @@
  * - Fields that say "hop": who made the word's hop odd by compare-and-swap, and makes it
  *   even by an atomic addition. While it is odd, the slot does not change hands (1, 3).
  * - All else but the counters: who hid the slot, while it is hidden.
+ * - A slot's tag, in struct xdnat_bucket: who hid the slot, by a store of one byte: before it
+ *   is visible (2), and 0 after it is free (4). What has no tag is free, for who has the
+ *   bucket's lock. Without it, too, the tag is seen of each half that was visible before
+ *   one looked: 2 is ordered after the store.
  * - Counters: anybody. In a slot that changed hands a packet may be counted wrong.
  *
  * No tuple is there twice: a key gets a slot under the lock of its home only, after all
@@ -57,6 +62,7 @@
 
 #include "maps.bpf.h"
 #include "packet.bpf.h"
+#include "tags.bpf.h"
 
 #define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
 
@@ -198,10 +204,11 @@ static __always_inline bool slot_has(bool is_v6, const void *slot, const void *k
 {
 	const volatile __u64 *have = slot;
 	const __u64 *want = key;
+	__u64 differ = (have[0] ^ want[0]) | (have[1] ^ want[1]);
 
-	if (have[0] != want[0] || have[1] != want[1])
-		return false;
-	return !is_v6 || (have[2] == want[2] && have[3] == want[3] && have[4] == want[4]);
+	if (is_v6)
+		differ |= (have[2] ^ want[2]) | (have[3] ^ want[3]) | (have[4] ^ want[4]);
+	return !differ;
 }
 
 static __always_inline __u64 key_home(bool is_v6, const void *key)
@@ -259,76 +266,5 @@ static __always_inline bool stored_change(struct stored *stored, __u64 set, __u6
 }
 
 #define WORD_STATE(state) ((__u64)(state) << XDNAT_WORD_STATE)
-
-/* Has a visible slot that key? *word is as it was while it had it then. */
-static __always_inline bool slot_is_visible_as(bool is_v6, void *slot, const void *key, __u64 *word)
-{
-	struct xdnat_half *half = half_of(is_v6, slot);
-	__u64 before;
-
-	if (!slot_has(is_v6, slot, key))
-		return false;
-	before = word_load(half);
-	if (!slot_has(is_v6, slot, key))
-		return false;
-	*word = word_load(half);
-	return !((before ^ *word) & XDNAT_OWNER_MASK) && word_is_visible(before) &&
-	       word_is_visible(*word);
-}
-
-/* The visible slot of a key beyond its home, or NULL. */
-static __always_inline void *overflow_find(bool is_v6, const void *key, __u64 *word, __u32 *place)
-{
-	__u32 *found = bpf_map_lookup_elem(overflow_map(is_v6), key);
-	void *slot;
-
-	if (!found)
-		return NULL;
-	*place = *found;
-	slot = table_slot(is_v6, *place);
-	return slot && slot_is_visible_as(is_v6, slot, key, word) ? slot : NULL;
-}
-
-/* The place of a visible slot of a key at its home. */
-static __always_inline __u32 home_find(bool is_v6, const void *key, __u64 *word)
-{
-	__u64 home = key_home(is_v6, key);
-	__u32 bucket = xdnat_home_bucket(home), start = xdnat_home_slot(home);
-	void *slots = bucket_slots(is_v6, bucket);
-	struct xdnat_bucket *known = bucket_get(is_v6, bucket);
-
-	if (!slots || !known)
-		return PLACE_NONE;
-#pragma clang loop unroll(disable)
-	for (__u32 i = 0; i < XDNAT_SLOTS; i++)
-		if (slot_is_visible_as(is_v6, slot_of(is_v6, slots, start + i), key, word))
-			return xdnat_place(bucket, (start + i) % XDNAT_SLOTS);
-	return READ_ONCE(known->overflowed) ? PLACE_BEYOND : PLACE_NONE;
-}
-
-/*
- * The place of a visible slot of that key at its home; PLACE_BEYOND: there is none, but
- * there may be beyond; or PLACE_NONE. *word: as it was while the slot had the key. Global
- * functions: verified once, not anew for every way to them. (Linux 6.1 does not take their
- * arguments as keys of maps.)
- */
-__noinline __u32 home_find4(const struct xdnat_key4 *key, __u64 *word)
-{
-	return key && word ? home_find(false, key, word) : PLACE_NONE;
-}
-
-__noinline __u32 home_find6(const struct xdnat_key6 *key, __u64 *word)
-{
-	return key && word ? home_find(true, key, word) : PLACE_NONE;
-}
-
-/* The visible slot of a key, or NULL. */
-static __always_inline void *table_find(bool is_v6, const void *key, __u64 *word, __u32 *place)
-{
-	*place = is_v6 ? home_find6(key, word) : home_find4(key, word);
-	if (*place == PLACE_BEYOND)
-		return overflow_find(is_v6, key, word, place);
-	return table_slot(is_v6, *place);
-}
 
 #endif

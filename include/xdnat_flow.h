@@ -170,8 +170,10 @@ struct xdnat_bucket6 {
 struct xdnat_bucket {
 	__u32 lock;	  /* 1: somebody inserts */
 	__u32 overflowed; /* of a home: halves of its that are elsewhere */
-	__u32 taken;	  /* slots that are not free */
-	__u32 pad;
+	union {
+		__u64 tags;	       /* the first slot's lowest */
+		__u8 tag[XDNAT_SLOTS]; /* xdnat_home_tag() of the slot's key; 0: it is free */
+	};
 };
 _Static_assert(sizeof(struct xdnat_bucket) == 16, "xdnat_bucket");
 
@@ -261,6 +263,13 @@ static inline __attribute__((always_inline)) __u32 xdnat_home_bucket(__u64 home)
 static inline __attribute__((always_inline)) __u32 xdnat_home_slot(__u64 home)
 {
 	return (__u32)home >> 29;
+}
+
+/* What tells keys of one bucket apart without a look at them; never 0. */
+#define XDNAT_TAG_TAKEN 0x80
+static inline __attribute__((always_inline)) __u8 xdnat_home_tag(__u64 home)
+{
+	return (__u8)((__u32)home >> 22) | XDNAT_TAG_TAKEN;
 }
 
 /* Buckets for so many flows: two halves each, at home 72 of 100 slots taken then; one

@@ -14,6 +14,7 @@ from packets import address
 SLOTS = 8
 TAKEN, HIDDEN = 0x20, 0x40
 STATE_AT = 4  # of a half, in its word
+TAGS_AT = 8   # of what is known of a bucket
 
 
 @contextlib.contextmanager
@@ -50,12 +51,11 @@ class Table:
 
     def places(self):
         """Where in memory the slots are that have a half."""
-        bucket_bytes = SLOTS * self.slot_bytes
-        taken = self.buckets[8::16]  # the lowest byte of each
-        for bucket in re.finditer(rb"[^\0]", taken):
-            begin = bucket.start() * bucket_bytes
-            yield from filter(self.is_visible,
-                              range(begin, begin + bucket_bytes, self.slot_bytes))
+        for slot in range(SLOTS):
+            for tag in re.finditer(rb"[^\0]", self.buckets[TAGS_AT + slot::16]):
+                at = (tag.start() * SLOTS + slot) * self.slot_bytes
+                if self.is_visible(at):
+                    yield at
 
     def slots(self):
         """Whole, a copy of each."""
@@ -75,9 +75,8 @@ class Table:
         key = self.memory[at:at + self.key_bytes]
         assert key not in bpf.keys(self.overflow, self.key_bytes), "it is in the overflow"
         self.memory[at + self.key_bytes + STATE_AT] = 0
-        taken_at = at // (SLOTS * self.slot_bytes) * 16 + 8
-        taken, = struct.unpack_from("I", self.buckets, taken_at)
-        struct.pack_into("I", self.buckets, taken_at, taken - 1)
+        bucket, slot = divmod(at // self.slot_bytes, SLOTS)
+        self.buckets[bucket * 16 + TAGS_AT + slot] = 0
 
 
 class Half:

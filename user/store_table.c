@@ -126,7 +126,7 @@ int store_table_each(struct store_table *table,
 	if (!map_buckets(table))
 		return -EIO;
 	for (uint32_t bucket = 0; !err && bucket < count; bucket++) {
-		if (!__atomic_load_n(&table->buckets[bucket].taken, __ATOMIC_RELAXED))
+		if (!__atomic_load_n(&table->buckets[bucket].tags, __ATOMIC_RELAXED))
 			continue;
 		err = map_slots(table) ? bucket_each(table, bucket, each, context) : -EIO;
 	}

@@ -13,9 +13,9 @@
  * overflow bucket of OVER_SLOTS: so small that all collide. A step is one access to what
  * is shared. "The oldest embryo" is any embryo; a lock is waited for, or given up; the
  * kernel's hash refuses an entry, or not; an end comes at any time, expired or not: more
- * than can happen. The hop's number is its odd bit; until, `taken` and the counters are
- * left out, nobody decides by them. The quota of embryos is there, but not judged. An
- * answer confirms a flow by itself (UDP), or it takes the client's next packet (TCP).
+ * than can happen. The hop's number is its odd bit; until and the counters are left out,
+ * nobody decides by them. The quota of embryos is there, but not judged. An answer
+ * confirms a flow by itself (UDP), or it takes the client's next packet (TCP).
  *
  * Asserted as it goes: no tuple is claimed twice, home and overflow together, from claim
  * to release; a claim gets a free slot or an embryo, never an assured, dead or hidden
@@ -90,6 +90,8 @@ short word[SLOTS];
 byte key[SLOTS], to[SLOTS]; /* to: the partner's key */
 bit lock[HOMES + 1];
 byte overflowed[HOMES];
+byte tags;		  /* a bit for each slot: any two keys may have the same tag */
+#define TAG(slot) (1 << (slot))
 byte place[KEYS] = NONE;  /* the kernel's hash: key -> slot */
 byte claim[SLOTS] = NONE; /* for the judge: whose slot it is, from 1 to 3 */
 /* What is run: by the environment, set once. */
@@ -102,7 +104,7 @@ mtype = { AGAIN, DONE, EXISTS, BUSY, FULL };
 /* On each process' stack. at, seen, leads: a slot, its word, its partner's key. */
 #define STACK \
 	byte i, at = NONE, leads, free, embryo, embryos, old, tries; \
-	byte me, reply, mine = NONE, other, marks; \
+	byte me, reply, mine = NONE, other, marks, told; \
 	bit again; \
 	short seen, free_seen, embryo_seen, my_word; \
 	bit ok; \
@@ -116,6 +118,7 @@ inline put(slot, k, partner, bits)
 {
 	key[slot] = k; to[slot] = partner; claim[slot] = k;
 	word[slot] = TAKEN | (bits);
+	tags = tags | TAG(slot);
 	if
 	:: slot >= BEYOND -> overflowed[HOME_OF(k)]++; place[k] = slot
 	:: else

@@ -29,6 +29,7 @@ inline judge()
 		for (i : 0 .. SLOTS - 1) {
 			assert(!(word[i] & (HIDDEN | ODD)));
 			assert(claim[i] == ((word[i] & TAKEN) -> key[i] : NONE));
+			assert(!(tags & TAG(i)) == !(word[i] & TAKEN));
 			assert(i < BEYOND || !(word[i] & TAKEN) || place[key[i]] == i);
 			ok = !IS_FAST(i);
 			for (j : 0 .. i - 1) {

@@ -81,6 +81,8 @@ TABLE_RULES = [
     (20, "no half is visible before both have a place", 0),
     (21, "no half is made anew by one that has ended", 2),
     (22, "no confirmed half is without its partner", 12),
+    (23, "a half has its tag before it is visible", 0),
+    (24, "what has no tag is free", 1),
 ]
 
 Row = namedtuple("Row", "what model environment is_broken")

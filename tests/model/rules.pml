@@ -22,3 +22,5 @@
 #define PUBLISH_FIRST	20 /* a claimed reply is visible before the original has a place */
 #define REVIVE		21 /* a half is made anew by one that has ended meanwhile */
 #define STAY_FAST	22 /* a half whose partner went as it was confirmed stays so */
+#define TAG_LAST	23 /* a half's tag is written when it is visible */
+#define TAG_FIRST	24 /* a tag is cleared before the slot is free */

@@ -27,10 +27,17 @@ inline find(tuple)
 {
 	at = NONE;
 	i = FIRST_OF(HOME_OF(tuple));
+	told = tags;
 	do
-	:: atomic { at == NONE && i < END_OF(HOME_OF(tuple)) -> find_in(i, tuple); i++ }
+	:: atomic { at == NONE && i < END_OF(HOME_OF(tuple)) ->
+		if
+		:: told & TAG(i) -> find_in(i, tuple)
+		:: else
+		fi;
+		i++ }
 	:: else -> break
 	od;
+	told = 0;
 	if
 	:: at == NONE && overflowed[HOME_OF(tuple)] ->
 		i = place[tuple];
@@ -59,15 +66,17 @@ inline scan(bucket, tuple)
 {
 	free = NONE; embryo = NONE; embryos = 0;
 	i = FIRST_OF(bucket);
+	told = tags;
 	do
 	:: atomic { i < END_OF(bucket) ->
 		if
-		:: bucket != HOMES -> look(i, tuple)
+		:: bucket != HOMES && (told & TAG(i)) -> look(i, tuple)
 		:: else
 		fi;
 		if
-		:: !(word[i] & TAKEN) -> free = i; free_seen = word[i]
-		:: IS_EMBRYO(word[i]) || (broken == REPLACE_ANY && IS_ALIVE(word[i])) ->
+		:: !(told & TAG(i)) -> free = i; free_seen = word[i]
+		:: (told & TAG(i)) &&
+		   (IS_EMBRYO(word[i]) || (broken == REPLACE_ANY && IS_ALIVE(word[i]))) ->
 			embryos++;
 			if
 			:: embryo = i; embryo_seen = word[i]
@@ -78,7 +87,7 @@ inline scan(bucket, tuple)
 		i++ }
 	:: else -> break
 	od;
-	i = 0
+	i = 0; told = 0
 }
 
 /* at, seen: what is to be claimed. Assured halves: a free slot before an embryo's. */
@@ -128,12 +137,21 @@ inline set_entry(tuple)
 	atomic { assert(place[tuple] == NONE); place[tuple] = at }
 }
 
+inline set_tag(slot)
+{
+	if
+	:: broken != TAG_LAST -> tags = tags | TAG(slot)
+	:: else
+	fi
+}
+
 /* 4. A slot that is hidden by us, and its entry if it was not refused. */
 inline free_slot(slot)
 {
 	claim[slot] = NONE; /* nobody has been told of it, or will be any more */
 	if
-	:: broken == FREE_FIRST -> word[slot] = word[slot] & ~(OWNER - 1)
+	:: broken == FREE_FIRST -> word[slot] = word[slot] & ~(OWNER - 1); tags = tags & ~TAG(slot)
+	:: broken == TAG_FIRST -> tags = tags & ~TAG(slot)
 	:: else
 	fi;
 	if
@@ -141,9 +159,15 @@ inline free_slot(slot)
 	:: else
 	fi;
 	if
-	:: broken != FREE_FIRST -> atomic {
-		assert(word[slot] & HIDDEN);
-		word[slot] = word[slot] & ~(OWNER - 1) }
+	:: broken != FREE_FIRST ->
+		atomic {
+			assert(word[slot] & HIDDEN);
+			word[slot] = word[slot] & ~(OWNER - 1)
+		};
+		if
+		:: broken != TAG_FIRST -> tags = tags & ~TAG(slot)
+		:: else
+		fi
 	:: else
 	fi
 }
@@ -181,7 +205,11 @@ inline publish(slot)
 		assert(slot < BEYOND || broken == NO_ENTRY ||
 		       (place[key[slot]] == slot && overflowed[HOME_OF(key[slot])] > 0));
 		word[slot] = word[slot] & ~HIDDEN
-	}
+	};
+	if
+	:: broken == TAG_LAST -> tags = tags | TAG(slot)
+	:: else
+	fi
 }
 
 inline take_lock(bucket) /* ok: got it */
@@ -212,6 +240,7 @@ inline insert_beyond(tuple, partner, bits)
 				:: old != NONE && broken != KEEP_ENTRY -> drop_entry(old)
 				:: else
 				fi;
+				set_tag(at);
 				atomic { key[at] = tuple; to[at] = partner };
 				result = DONE
 			fi
@@ -222,7 +251,8 @@ inline insert_beyond(tuple, partner, bits)
 		:: result == DONE && !alone -> /* the kernel's hash refuses it */
 			if
 			:: broken != REFUSED_STAYS ->
-				atomic { claim[at] = NONE; word[at] = word[at] & ~(OWNER - 1) }
+				atomic { claim[at] = NONE; word[at] = word[at] & ~(OWNER - 1) };
+				tags = tags & ~TAG(at)
 			:: else
 			fi;
 			result = FULL
@@ -263,6 +293,7 @@ inline insert(tuple, partner, bits)
 				claim_slot(tuple, bits);
 				if
 				:: ok ->
+					set_tag(at);
 					atomic { key[at] = tuple; to[at] = partner };
 					result = DONE
 				:: else

@@ -15,7 +15,7 @@ struct faults {
 	uint32_t hidden;
 	uint32_t odd; /* hops that nobody finished writing */
 	uint32_t locked;
-	uint32_t taken;	     /* buckets that miscount */
+	uint32_t tags;	     /* slots that have another than their key's, or one though free */
 	uint32_t overflowed; /* homes that miscount */
 	uint32_t index;	     /* halves in the overflow that are not found */
 	uint32_t entries;    /* index entries too many or too few */
@@ -82,21 +82,23 @@ static uint32_t count_elsewhere(const struct table *table, const struct slot *sl
 	return elsewhere;
 }
 
-static void audit_bucket(const struct table *table, const struct slot *slots, uint32_t number,
+static void audit_bucket(const struct table *table, const struct slot *all, uint32_t number,
 			 struct faults *faults)
 {
 	const struct xdnat_bucket *bucket = &table->buckets[number];
-	uint32_t taken = 0, embryos = 0;
+	const struct slot *slots = &all[number * XDNAT_SLOTS];
+	uint32_t embryos = 0;
 
-	for (uint32_t i = number * XDNAT_SLOTS; i < (number + 1) * XDNAT_SLOTS; i++) {
-		taken += is_taken(&slots[i]);
+	for (uint32_t i = 0; i < XDNAT_SLOTS; i++) {
+		uint8_t tag = is_taken(&slots[i]) ? table_tag(table, &slots[i].key) : 0;
+
+		faults->tags += bucket->tag[i] != tag;
 		embryos += slot_is_embryo(slots[i].word);
 	}
 	faults->locked += bucket->lock != 0;
-	faults->taken += bucket->taken != taken;
 	faults->quotas += embryos > EMBRYOS_MAX;
 	if (number < table->homes)
-		faults->overflowed += bucket->overflowed != count_elsewhere(table, slots, number);
+		faults->overflowed += bucket->overflowed != count_elsewhere(table, all, number);
 }
 
 static int audit_table(const struct table *table, struct faults *faults)
@@ -136,9 +138,10 @@ int audit(const struct world *world)
 	check(!faults.hidden && !faults.odd && !faults.locked,
 	      "at rest nothing is hidden (%u), being written (%u) or locked (%u)", faults.hidden,
 	      faults.odd, faults.locked);
-	check(!faults.taken && !faults.overflowed,
-	      "buckets count what is taken (%u do not) and what is elsewhere (%u do not)",
-	      faults.taken, faults.overflowed);
+	check(!faults.tags && !faults.overflowed,
+	      "tags tell what is taken, by which key (%u do not), buckets what is elsewhere (%u "
+	      "do not)",
+	      faults.tags, faults.overflowed);
 	check(!faults.index && !faults.entries,
 	      "the overflow's index has each half (%u missing) and nothing else (%u do)",
 	      faults.index, faults.entries);

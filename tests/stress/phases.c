@@ -149,13 +149,22 @@ static int empty(const struct world *world, const char *when)
 	return err;
 }
 
+static uint32_t count_taken(const struct xdnat_bucket *bucket)
+{
+	uint32_t taken = 0;
+
+	for (uint32_t i = 0; i < XDNAT_SLOTS; i++)
+		taken += bucket->tag[i] != 0;
+	return taken;
+}
+
 /* A home with a free slot from that one on, in turn; homes: there is none. */
 static uint32_t home_with_room(const struct table *table, uint32_t from, uint32_t wanted)
 {
 	for (uint32_t i = 0; i < table->homes; i++) {
 		uint32_t home = (from + i) % table->homes;
 
-		if (table->buckets[home].taken + wanted <= XDNAT_SLOTS)
+		if (count_taken(&table->buckets[home]) + wanted <= XDNAT_SLOTS)
 			return home;
 	}
 	return table->homes;

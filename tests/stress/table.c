@@ -141,13 +141,23 @@ static struct xdnat_key4 key4_of(const struct xdnat_key6 *key)
 	};
 }
 
-uint32_t table_home(const struct table *table, const struct xdnat_key6 *key)
+static uint64_t home_of(const struct table *table, const struct xdnat_key6 *key)
 {
 	struct xdnat_key4 key4 = key4_of(key);
 	uint64_t hash = table->is_v6 ? xdnat_key6_hash(key, table->seeds)
 				     : xdnat_key4_hash(&key4, table->seeds);
 
-	return xdnat_home_bucket(xdnat_home(hash, table->homes));
+	return xdnat_home(hash, table->homes);
+}
+
+uint32_t table_home(const struct table *table, const struct xdnat_key6 *key)
+{
+	return xdnat_home_bucket(home_of(table, key));
+}
+
+uint8_t table_tag(const struct table *table, const struct xdnat_key6 *key)
+{
+	return xdnat_home_tag(home_of(table, key));
 }
 
 bool table_indexed(const struct table *table, const struct xdnat_key6 *key, uint32_t *place)

@@ -48,6 +48,7 @@ bool table_find(const struct table *table, const struct xdnat_key6 *key, struct 
 /* What the packets of the other direction look like. */
 struct xdnat_key6 key_reversed(const struct xdnat_key6 *key);
 uint32_t table_home(const struct table *table, const struct xdnat_key6 *key);
+uint8_t table_tag(const struct table *table, const struct xdnat_key6 *key);
 /* Where the index says that the key is. False: it knows none. */
 bool table_indexed(const struct table *table, const struct xdnat_key6 *key, uint32_t *place);
 uint32_t table_index_entries(const struct table *table);
