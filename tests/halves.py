@@ -70,13 +70,17 @@ class Table:
         return next((at for at in self.places() if self.memory[at:at + self.key_bytes] == key),
                     None)
 
+    def tag_at(self, at):
+        """Where in buckets that slot's tag is."""
+        bucket, slot = divmod(at // self.slot_bytes, SLOTS)
+        return bucket * 16 + TAGS_AT + slot
+
     def free(self, at):
         """Of a half that is in its home bucket."""
         key = self.memory[at:at + self.key_bytes]
         assert key not in bpf.keys(self.overflow, self.key_bytes), "it is in the overflow"
         self.memory[at + self.key_bytes + STATE_AT] = 0
-        bucket, slot = divmod(at // self.slot_bytes, SLOTS)
-        self.buckets[bucket * 16 + TAGS_AT + slot] = 0
+        self.buckets[self.tag_at(at)] = 0
 
 
 class Half:

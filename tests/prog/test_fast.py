@@ -39,11 +39,10 @@ def move_beyond(router, packet, entry):
     at, to = table.find(half.key), place * table.slot_bytes
     table.memory[to:to + table.slot_bytes] = table.memory[at:at + table.slot_bytes]
     bpf.update(table.overflow, half.key, struct.pack("I", place))
-    table.buckets[place // SLOTS * 16 + 8] += 1
+    table.buckets[table.tag_at(to)] = table.buckets[table.tag_at(at)]
     table.memory[at:at + table.slot_bytes] = bytes(table.slot_bytes)
-    home = at // (SLOTS * table.slot_bytes) * 16
-    table.buckets[home + 4] += 1
-    table.buckets[home + 8] -= 1
+    table.buckets[table.tag_at(at)] = 0
+    table.buckets[at // (SLOTS * table.slot_bytes) * 16 + 4] += 1
 
 
 @CASES
