@@ -113,8 +113,7 @@ static __always_inline void bucket_scan_embryos(bool is_v6, void *slots, __u64 s
 		__u64 word = READ_ONCE(half_of(is_v6, slot_of(is_v6, slots, n))->word);
 
 		/* A hidden one may become an embryo. */
-		if ((xdnat_state(word) & (XDNAT_TAKEN | XDNAT_ASSURED | XDNAT_DEAD)) !=
-		    XDNAT_TAKEN)
+		if ((xdnat_state(word) & (XDNAT_TAKEN | XDNAT_ASSURED | XDNAT_DEAD)) != XDNAT_TAKEN)
 			continue;
 		seen->embryos++;
 		if ((word & (WORD_STATE(XDNAT_HIDDEN) | 1ULL << XDNAT_WORD_HOP)) ||

@@ -194,6 +194,15 @@ static __always_inline enum frame_fate frame_plain(bool is_v6, const struct xdp_
 #define FRAME_HEAD6	 (bpf_htons(ETH_P_IPV6) | 0x60 << 16)
 #define FRAME_LEAST	 (ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
 
+/* data: FRAME_LEAST bytes. */
+static __always_inline bool frame_is_of(bool is_v6, const void *data)
+{
+	__u32 head = *(const __u32 *)(data + offsetof(struct ethhdr, h_proto));
+
+	return is_v6 ? (head & FRAME_HEAD_MASK6) == FRAME_HEAD6
+		     : (head & FRAME_HEAD_MASK4) == FRAME_HEAD4;
+}
+
 /*
  * Decides what needs no deciding: an established packet is rewritten, what can be
  * nobody's passes.
@@ -202,14 +211,12 @@ static __always_inline enum frame_fate frame_fast(const struct xdp_md *ctx, __u6
 						  __u32 *out_ifindex)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	__u32 head;
 
 	if (data + FRAME_LEAST > end)
 		return FRAME_OPEN;
-	head = *(const __u32 *)(data + offsetof(struct ethhdr, h_proto));
-	if ((head & FRAME_HEAD_MASK4) == FRAME_HEAD4)
+	if (frame_is_of(false, data))
 		return frame_plain(false, ctx, frame_bytes, out_ifindex);
-	if ((head & FRAME_HEAD_MASK6) == FRAME_HEAD6)
+	if (frame_is_of(true, data))
 		return frame_plain(true, ctx, frame_bytes, out_ifindex);
 	return FRAME_OPEN;
 }

@@ -24,25 +24,25 @@ int bench_empty6(struct xdp_md *ctx)
 SEC("xdp")
 int bench_floor4(struct xdp_md *ctx)
 {
-	return restore4(ctx) ? floor4(ctx) : XDP_ABORTED;
+	return restore4(ctx) ? floor_send(false, ctx) : XDP_ABORTED;
 }
 
 SEC("xdp")
 int bench_floor6(struct xdp_md *ctx)
 {
-	return restore6(ctx) ? floor6(ctx) : XDP_ABORTED;
+	return restore6(ctx) ? floor_send(true, ctx) : XDP_ABORTED;
 }
 
 SEC("xdp")
 int bench_hash_nat4(struct xdp_md *ctx)
 {
-	return restore4(ctx) ? hash_translate4(ctx) : XDP_ABORTED;
+	return restore4(ctx) ? hash_nat(false, ctx) : XDP_ABORTED;
 }
 
 SEC("xdp")
 int bench_hash_nat6(struct xdp_md *ctx)
 {
-	return restore6(ctx) ? hash_translate6(ctx) : XDP_ABORTED;
+	return restore6(ctx) ? hash_nat(true, ctx) : XDP_ABORTED;
 }
 
 SEC("xdp")

@@ -20,34 +20,13 @@ static __always_inline bool is_settled(const struct stored *stored)
 	return xdnat_state(stored->word) == (XDNAT_TAKEN | XDNAT_SETTLED);
 }
 
-static __always_inline void copy_half(const struct stored *stored, struct hash_half *to)
-{
-	const struct xdnat_half *half = stored->half;
-
-	*to = (struct hash_half){
-		.state = XDNAT_SETTLED,
-		.until = xdnat_until(stored->word),
-		.in_ifindex = half->in_ifindex,
-		.l3_delta = half->l3_delta,
-		.l4_delta = half->l4_delta,
-		.tc_mtu = half->tc_mtu,
-		.ports = half->ports,
-		.out_ifindex = half->out_ifindex,
-		.mtu = half->mtu,
-		.direction = half->direction,
-		.rule = half->rule,
-	};
-	__builtin_memcpy(to->in_mac, half->in_mac, sizeof(to->in_mac));
-	__builtin_memcpy(to->eth, half->eth, sizeof(to->eth));
-}
-
 static __noinline bool copy_stored4(const struct stored *stored, const struct tuple *tuple)
 {
 	if (!stored->half || !stored->half4)
 		return false;
 	key4_from(tuple, &copy4.key);
-	copy_half(stored, &copy4.half);
-	copy4.addrs = stored->half4->both;
+	copy4.half = *stored->half;
+	copy4.both = stored->half4->both;
 	return !bpf_map_update_elem(&bench_hash4, &copy4.key, &copy4, BPF_ANY) &&
 	       !bpf_map_update_elem(&bench_floor_map4, &copy4.key, &copy4, BPF_ANY);
 }
@@ -57,7 +36,7 @@ static __noinline bool copy_stored6(const struct stored *stored, const struct tu
 	if (!stored->half || !stored->half6)
 		return false;
 	copy6.key = *key6_of(tuple);
-	copy_half(stored, &copy6.half);
+	copy6.half = *stored->half;
 	__builtin_memcpy(copy6.src, stored->half6->src, sizeof(copy6.src));
 	__builtin_memcpy(copy6.dst, stored->half6->dst, sizeof(copy6.dst));
 	return !bpf_map_update_elem(&bench_hash6, &copy6.key, &copy6, BPF_ANY) &&

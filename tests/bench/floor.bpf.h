@@ -24,38 +24,64 @@ struct {
 	__type(value, struct hash_half6);
 } bench_floor_map6 SEC(".maps");
 
-/* Floor-P. The way out is in the value: who looks up must read what he found. */
-static __always_inline int floor4(const struct xdp_md *ctx)
+static __always_inline void *floor_find(bool is_v6, const struct plain *pkt)
 {
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	const struct hash_half4 *half4;
-	struct packet pkt = {};
-	struct xdnat_key4 key;
+	const __u64 *addrs = plain_addrs(is_v6, pkt);
+	__u64 key[5];
 
-	if (packet_parse(data, end, &pkt) || !pkt.ip4)
-		return XDP_PASS;
-	packet_key4(&pkt, &key);
-	half4 = bpf_map_lookup_elem(&bench_floor_map4, &key);
-	return half4 ? bpf_redirect(half4->half.out_ifindex, 0) : XDP_PASS;
+	for (int i = 0; i < (is_v6 ? 4 : 1); i++)
+		key[i] = addrs[i];
+	key[is_v6 ? 4 : 1] = pkt->ports.both | (__u64)pkt->proto << 32;
+	if (is_v6)
+		return bpf_map_lookup_elem(&bench_floor_map6, key);
+	return bpf_map_lookup_elem(&bench_floor_map4, key);
 }
 
-static __always_inline int floor6(const struct xdp_md *ctx)
+/* Floor-P. The way out is in the value: who looks up must read what he found. */
+static __always_inline int floor_send(bool is_v6, const struct xdp_md *ctx)
 {
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	const struct hash_half6 *half6;
-	struct packet pkt = {};
-	struct xdnat_key6 key;
+	struct plain pkt = {.l3 = data + ETH_HLEN};
+	const struct xdnat_half *half;
+	void *found;
 
-	if (packet_parse(data, end, &pkt) || !pkt.ip6)
+	if (data + FRAME_LEAST > end || !frame_is_of(is_v6, data) ||
+	    !plain_has_ports(is_v6, end, &pkt) ||
+	    !plain_is_whole(is_v6, end, ctx->data_end - ctx->data, &pkt))
 		return XDP_PASS;
-	packet_key6(&pkt, &key);
-	half6 = bpf_map_lookup_elem(&bench_floor_map6, &key);
-	return half6 ? bpf_redirect(half6->half.out_ifindex, 0) : XDP_PASS;
+	found = floor_find(is_v6, &pkt);
+	if (!found)
+		return XDP_PASS;
+	half = half_of(is_v6, found);
+	return bpf_redirect(half->out_ifindex, 0);
 }
 
 static __always_inline struct xdnat_rule *rule_of(__u32 id)
 {
 	return id ? rule_get(id) : NULL;
+}
+
+static __always_inline void packet_key4(const struct packet *pkt, struct xdnat_key4 *key)
+{
+	/* Read through the member Clang would split it: it has four bytes' alignment. */
+	const __u64 *addrs = (const void *)&pkt->ip4->saddr;
+
+	*key = (struct xdnat_key4){
+		.both = *addrs,
+		.ports = pkt->ports,
+		.proto = pkt->proto,
+	};
+}
+
+static __always_inline void packet_key6(const struct packet *pkt, struct xdnat_key6 *key)
+{
+	const __u64 *addrs = (const void *)&pkt->ip6->saddr;
+	__u64 *to = (void *)key;
+
+	for (int i = 0; i < 4; i++)
+		to[i] = addrs[i];
+	key->ports = pkt->ports;
+	key->proto = pkt->proto;
 }
 
 /* Floor-N: what a new flow costs anybody who keeps both halves in kernel maps. */
