@@ -13,8 +13,9 @@ from packets import address
 
 SLOTS = 8
 TAKEN, HIDDEN = 0x20, 0x40
-STATE_AT = 4  # of a half, in its word
-TAGS_AT = 8   # of what is known of a bucket
+STATE_AT = 4       # of a half, in its word
+DIRECTION_AT = 50  # of a half
+TAGS_AT = 8        # of what is known of a bucket
 
 
 @contextlib.contextmanager
@@ -87,7 +88,7 @@ class Half:
     """A stored half: half["state"] = DEAD writes it back at once. Its fields: struct
     xdnat_half; until, state and hop are parts of its word."""
     FIELDS = {"until": (0, "I"), "state": (STATE_AT, "B"), "hop": (7, "B"), "mtu": (14, "H"),
-              "eth": (32, "12s"), "out_ifindex": (44, "I"), "direction": (50, "B"),
+              "eth": (32, "12s"), "out_ifindex": (44, "I"), "direction": (DIRECTION_AT, "B"),
               "packets": (56, "Q")}
 
     def __init__(self, pinned, packet, table=None):

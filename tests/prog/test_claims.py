@@ -8,6 +8,7 @@ from collections import Counter
 import bpf
 import pytest
 import world as w
+from halves import DIRECTION_AT
 from packets import SYN, TCP, UDP, address
 from router import V4, V6, Router
 
@@ -92,7 +93,7 @@ def halves(router, side):
         ports = half[24:28]
         leaving = slot[key_size + 72:key_size + 72 + addr] + ports + key[addr + 4:addr + 8]
         assert key[:addr + 8] not in found, "a tuple is there twice"
-        found[key[:addr + 8]] = leaving, half[50]
+        found[key[:addr + 8]] = leaving, half[DIRECTION_AT]
     return found
 
 

@@ -6,6 +6,7 @@ import time
 import bpf
 import pytest
 import world as w
+from halves import DIRECTION_AT, STATE_AT
 from packets import ACK, FIN, PSH, RST, SYN, TCP, UDP, URG
 from router import (LAN_MAC, TARGET_MAC, V4, V6, Router, expect, expect_drop, expect_handed_on,
                     expect_pass, expect_unforwarded, sport_of)
@@ -229,8 +230,8 @@ def test_flood_of_embryos_takes_no_room_of_flows_in_use(small, is_answered):
         old = [small.establish(side, proto) for proto in (TCP, UDP) for _ in range(8)]
         flood(small, side, is_answered)
         table = small.table(side is V6)
-        embryos = [slot for slot in table.slots() if not slot[table.key_bytes + 4] & ASSURED]
-        replies = sum(slot[table.key_bytes + 38] for slot in embryos)
+        embryos = [slot for slot in table.slots() if not slot[table.key_bytes + STATE_AT] & ASSURED]
+        replies = sum(slot[table.key_bytes + DIRECTION_AT] for slot in embryos)
         assert len(embryos) <= len(table.buckets) // 16 * 4, "more than half of the slots"
         assert replies > len(embryos) // 4, "of halves that go, nearly all are replies'"
         for settled in old:
