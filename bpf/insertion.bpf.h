@@ -103,8 +103,8 @@ static __always_inline int overflow_judge(bool is_v6, struct insertion *in)
 	return insertion_judge(in);
 }
 
-/* Frees the hidden slot, which is ours. A free slot has nobody's key: probe_find() meets
- * the one that has. */
+/* Frees the hidden slot, which is ours. A free slot has no packet's key: probe_find() would
+ * take it for the one that has. */
 static __always_inline void slot_free(bool is_v6, void *slot, __u32 place)
 {
 	struct xdnat_bucket *known = bucket_get(is_v6, place / XDNAT_SLOTS);

@@ -2,9 +2,9 @@
 /*
  * The flow table: an open-addressing hash in arrays that the tools map (its layout:
  * xdnat_flow.h). Knows slots, keys and words, not what a flow is. One story for both
- * families: is_v6 is a constant wherever it is inlined. Here words are changed, and halves
- * found by who only rewrites; find.bpf.h finds them for who decides, insertion.bpf.h gives
- * slots away and frees them.
+ * families: is_v6 is a constant wherever it is inlined. Here words are changed; halves are
+ * found by probe.bpf.h for who only rewrites, by find.bpf.h for who decides;
+ * insertion.bpf.h gives slots away and frees them.
  *
  * A slot's life, by its word:
  *
@@ -27,8 +27,9 @@
  * - All else but the counters: who hid the slot, while it is hidden.
  * - A slot's tag, in struct xdnat_bucket: who hid the slot, by a store of one byte: before it
  *   is visible (2), and 0 after it is free (4). What has no tag is free, for who has the
- *   bucket's lock. Without it, too, the tag is seen of each half that was visible before
- *   one looked: 2 is ordered after the store.
+ *   bucket's lock, and nothing else is claimed as free: between 4 and the store of 0 the
+ *   slot is nobody else's. Without the lock, too, the tag is seen of each half that was
+ *   visible before one looked: 2 is ordered after the store.
  * - Counters: anybody. In a slot that changed hands a packet may be counted wrong.
  *
  * No tuple is there twice: a key gets a slot under the lock of its home only, after all

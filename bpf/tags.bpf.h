@@ -22,7 +22,7 @@ static inline __attribute__((always_inline)) __u64 tags_from(__u64 tags, __u32 s
 	return tags >> (bits & 63) | tags << (-bits & 63);
 }
 
-/* The slots with that tag; perhaps one more, behind one of them. */
+/* The slots with that tag, and perhaps others behind the first of them: a borrow goes on. */
 static inline __attribute__((always_inline)) __u64 tags_that_are(__u64 tags, __u8 tag)
 {
 	__u64 differ = tags ^ tag * TAGS_LOW;

@@ -205,14 +205,14 @@ static inline __attribute__((always_inline)) __u64 xdnat_mix(__u64 sum)
 
 /* What keys and packets are read by, whatever they are declared as. */
 typedef __u64 __attribute__((may_alias)) xdnat_word;
-typedef __u32 __attribute__((may_alias)) xdnat_half_word;
+typedef __u32 __attribute__((may_alias)) xdnat_word32;
 
 static inline __attribute__((always_inline)) __u64 xdnat_hash_pair(const xdnat_word *word,
 								   const volatile __u64 *seeds)
 {
-	const xdnat_half_word *halves = (const void *)word;
+	const xdnat_word32 *parts = (const void *)word;
 
-	return (seeds[0] + halves[0]) * (seeds[1] + halves[1]);
+	return (seeds[0] + parts[0]) * (seeds[1] + parts[1]);
 }
 
 /* addrs: source and destination, as they stand in a packet; last: the key's last word, ports
