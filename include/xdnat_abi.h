@@ -11,7 +11,7 @@
 
 #include "xdnat_flow.h"
 
-#define XDNAT_ABI 4
+#define XDNAT_ABI 5
 
 #define XDNAT_BPFFS    "/sys/fs/bpf"
 #define XDNAT_PIN_ROOT XDNAT_BPFFS "/xdnat"
