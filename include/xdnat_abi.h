@@ -296,7 +296,7 @@ enum xdnat_reason {
  * by the datapath. */
 struct xdnat_counter {
 	__u64 packets;
-	__u64 bytes; /* whole frames */
+	__u64 bytes; /* whole frames; at XDNAT_HOOK_INGRESS without their link layer's header */
 };
 _Static_assert(sizeof(struct xdnat_counter) == 16, "xdnat_counter");
 
