@@ -34,8 +34,11 @@ static __always_inline bool slot_is_of(bool is_v6, void **slot, const struct pac
 	*slot += after_load(*word);
 	have = *slot;
 	differ = (have[0] ^ key->first) | (have[is_v6 ? 4 : 1] ^ key->last);
-	for (int i = 1; is_v6 && i < 4; i++)
+	for (int i = 1; is_v6 && i < 4; i++) {
+		barrier_var(
+			differ); /* else clang 19 reads all first, and keeps them on the stack */
 		differ |= have[i] ^ key->addrs[i];
+	}
 	*slot += after_load(differ);
 	return !differ;
 }

@@ -207,8 +207,11 @@ static __always_inline bool slot_has(bool is_v6, const void *slot, const void *k
 	const __u64 *want = key;
 	__u64 differ = (have[0] ^ want[0]) | (have[1] ^ want[1]);
 
-	if (is_v6)
-		differ |= (have[2] ^ want[2]) | (have[3] ^ want[3]) | (have[4] ^ want[4]);
+	for (int i = 2; is_v6 && i < 5; i++) {
+		barrier_var(
+			differ); /* else clang 19 reads all first, and keeps them on the stack */
+		differ |= have[i] ^ want[i];
+	}
 	return !differ;
 }
 
