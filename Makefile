@@ -31,8 +31,11 @@ CFLAGS ?= -O2 -g
 USER_CFLAGS = -std=gnu11 $(WARN) -D_GNU_SOURCE -Iinclude -Iuser -I$(B) \
 	-DXDNAT_VERSION='"$(VERSION)"' $(CFLAGS) $(shell pkg-config --cflags $(LIBS))
 USER_LIBS = $(shell pkg-config --libs $(LIBS))
+MACHINE := $(shell uname -m)
+# The programs know by it how the processor may reorder loads.
+BPF_ARCH := $(patsubst aarch64,arm64,$(patsubst x86_64,x86,$(MACHINE)))
 BPF_CFLAGS = -std=gnu11 -target bpf -mcpu=v3 -O2 -g $(WARN) \
-	-Iinclude -I/usr/include/$(shell uname -m)-linux-gnu
+	-D__TARGET_ARCH_$(BPF_ARCH) -Iinclude -I/usr/include/$(MACHINE)-linux-gnu
 VERSION := 0.1.0
 
 COMMON := addr attach attach_own attach_shared attach_tc capacity clock confirm destination ephemeral fail \

@@ -80,7 +80,7 @@ __noinline int frame_rewrite(struct xdp_md *ctx, const struct making *making)
  * Everything that the fast path leaves. It starts over with the frame: the fast
  * path can then keep what it parsed in registers, where nothing else looks at it.
  * Global: verified once, not anew for every way to it. Above it on the stack are the fast
- * path's locals, 88 bytes of them by clang 19, and frame_decide()'s: what it calls has 320,
+ * path's locals, 96 bytes of them by clang 19, and frame_decide()'s: what it calls has 320,
  * and Linux 6.1 rounds each function's up to 32.
  */
 __noinline enum xdnat_reason frame_slow(struct xdp_md *ctx, __u32 *out_ifindex)

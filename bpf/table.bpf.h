@@ -76,13 +76,13 @@
  * from being read before (an address dependency). x86 does that anyway. */
 static __always_inline __u64 after_load(__u64 value)
 {
-#ifdef __TARGET_ARCH_arm64
-	asm volatile("%0 &= 0" : "+r"(value));
-	return value;
-#else
+#ifdef __TARGET_ARCH_x86
 	(void)value;
 	barrier();
 	return 0;
+#else
+	asm volatile("%0 &= 0" : "+r"(value));
+	return value;
 #endif
 }
 

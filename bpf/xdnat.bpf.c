@@ -48,7 +48,7 @@ static __noinline int frame_decide(struct xdp_md *ctx, __u64 frame_bytes)
 static __always_inline int handle_frame(struct xdp_md *ctx)
 {
 	__u64 frame_bytes = ctx->data_end - ctx->data;
-	__u32 out_ifindex;
+	__u32 out_ifindex = 0;
 
 	switch (frame_fast(ctx, frame_bytes, &out_ifindex)) {
 	case FRAME_REWRITTEN:
