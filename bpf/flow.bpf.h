@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Flows: pairs of halves in the table. Finds, copies and ends them; making.bpf.h makes
+ * Flows: pairs of halves in the table. Finds, copies and ends them; create.bpf.h makes
  * them.
  *
  * An end is a compare-and-swap of the word to XDNAT_DEAD; only who did that frees the

@@ -4,7 +4,7 @@
  *
  * What a client sends goes to a listener's port. What a target sends comes from a port
  * that a rule sends to, this host's own services' too: a source port that a flow was
- * given (making.bpf.h) or that rests is the destination of its answers, never their
+ * given (claim.bpf.h) or that rests is the destination of its answers, never their
  * source, so masquerading needs no bits. The leak guard asks who sends from a target's
  * port. A packet with neither bit is no rule's, no flow's and no leak.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A part of flow_table.pml, as bpf/flow, making and forward.bpf.h: what packets and ends do
- * to a flow. */
+/* A part of flow_table.pml, as bpf/flow, claim, create and forward.bpf.h: what packets
+ * and ends do to a flow. */
 
 /* The place of a half, whose partner is back. DONE: it is hidden in mine, or the flow has
  * it already; EXISTS: another flow has it, or it rests. */
