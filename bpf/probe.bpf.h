@@ -35,8 +35,8 @@ static __always_inline bool slot_is_of(bool is_v6, void **slot, const struct pac
 	have = *slot;
 	differ = (have[0] ^ key->first) | (have[is_v6 ? 4 : 1] ^ key->last);
 	for (int i = 1; is_v6 && i < 4; i++) {
-		barrier_var(
-			differ); /* else clang 19 reads all first, and keeps them on the stack */
+		/* Else clang 19 reads all first, and keeps them on the stack. */
+		barrier_var(differ);
 		differ |= have[i] ^ key->addrs[i];
 	}
 	*slot += after_load(differ);

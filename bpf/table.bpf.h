@@ -208,8 +208,8 @@ static __always_inline bool slot_has(bool is_v6, const void *slot, const void *k
 	__u64 differ = (have[0] ^ want[0]) | (have[1] ^ want[1]);
 
 	for (int i = 2; is_v6 && i < 5; i++) {
-		barrier_var(
-			differ); /* else clang 19 reads all first, and keeps them on the stack */
+		/* Else clang 19 reads all first, and keeps them on the stack. */
+		barrier_var(differ);
 		differ |= have[i] ^ want[i];
 	}
 	return !differ;
