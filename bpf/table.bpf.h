@@ -50,12 +50,12 @@
  * slot with its key. bucket.overflowed is raised before and lowered after.
  *
  * Embryos are the halves that are not XDNAT_ASSURED yet. An answer of the target is not
- * enough for TCP: it answers SYNs from made-up sources, too, which nobody goes on from. At
- * most half of a bucket's slots are given to embryos: one more takes the place of that one
- * of them for which no packet has come for the longest time; so it does if there is no
- * room at home and none beyond. No assured half ever loses its place, and none becomes an
- * embryo again: a SYN, which anybody can send, costs a connection its XDNAT_CONFIRMED, but
- * never its place.
+ * enough for TCP: it answers SYNs from made-up sources, too. (Who makes up an ACK for each
+ * as well has flows in use: the number in it is not looked at.) At most half of a bucket's
+ * slots are given to embryos: one more takes the place of that one of them for which no
+ * packet has come for the longest time; so it does if there is no room at home and none
+ * beyond. No assured half ever loses its place, and none becomes an embryo again: a SYN,
+ * which anybody can send, costs a connection its XDNAT_CONFIRMED, but never its place.
  * tests/model has all this as a model, checked exhaustively.
  */
 #ifndef XDNAT_TABLE_BPF_H
