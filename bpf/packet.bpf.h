@@ -85,7 +85,7 @@ struct tuple {
 	union xdnat_ports ports;
 	__u32 proto;
 	__u32 is_v6;
-};
+} __attribute__((aligned(8)));
 _Static_assert(offsetof(struct tuple, is_v6) == sizeof(struct xdnat_key6) &&
 		       offsetof(struct tuple, dst) == offsetof(struct xdnat_key6, dst) &&
 		       offsetof(struct tuple, ports) == offsetof(struct xdnat_key6, ports),
