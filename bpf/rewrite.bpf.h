@@ -86,15 +86,15 @@ static __always_inline void rewrite6(struct packet *pkt, const struct translatio
 /* The differences between a packet and what it leaves as. */
 static __always_inline __u32 rewrite_addr_delta(const struct tuple *from, const struct tuple *to)
 {
-	__u32 sum = 0;
+	__u64 sum = 0; /* of 32-bit words: two and two of 16 bits are added at once */
 
 	/* Unrolled, clang 16 keeps sixteen words on a stack that is short of room. */
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < 4; i++) {
-		sum += csum_diff32(from->src.word[i], to->src.word[i]);
-		sum += csum_diff32(from->dst.word[i], to->dst.word[i]);
+	for (int i = from->is_v6 ? 0 : 3; i < 4; i++) {
+		sum += ~from->src.word[i] + (__u64)to->src.word[i];
+		sum += ~from->dst.word[i] + (__u64)to->dst.word[i];
 	}
-	return csum_fold(sum);
+	return csum_fold((sum & 0xffff) + (sum >> 16));
 }
 
 static __always_inline __u32 rewrite_port_delta(const struct tuple *from, const struct tuple *to)
