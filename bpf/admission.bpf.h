@@ -145,15 +145,13 @@ static __always_inline enum xdnat_reason forward_hops(void *ctx, struct making *
 	return reason;
 }
 
-/* A packet without a flow; making->original is its tuple. May it make one, and how? */
-static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making)
+/* A packet without a flow; making->original is its tuple, which falls under the rule. May
+ * it make one, and how? */
+static __noinline enum xdnat_reason forward_new(void *ctx, struct making *making,
+						const struct xdnat_rule *rule)
 {
 	enum xdnat_reason reason;
-	struct xdnat_rule *rule;
 
-	rule = forward_rule(making);
-	if (!rule)
-		return XDNAT_PASS_NO_RULE;
 	making->rule = rule->id;
 	if (!making->traits.is_to_us)
 		return XDNAT_PASS_OTHER_MAC;

@@ -17,7 +17,6 @@ __noinline enum xdnat_reason flow_make(void)
 {
 	struct making *making = scratch_get();
 	enum xdnat_reason reason;
-	struct xdnat_rule *rule;
 
 	if (!making)
 		return XDNAT_DROP_BUSY;
@@ -33,9 +32,6 @@ __noinline enum xdnat_reason flow_make(void)
 	if (making->partner_place != PLACE_NONE)
 		making_publish(making, making->partner_place, making->now + tick_jiffies);
 	making_publish(making, making->in.place, making->now + tick_jiffies);
-	rule = bpf_map_lookup_elem(&xdnat_rules, &making->rule);
-	if (rule)
-		__sync_fetch_and_add(&rule->flows_made, 1);
 	return XDNAT_FORWARDED;
 }
 

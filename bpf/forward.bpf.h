@@ -94,10 +94,12 @@ static __noinline enum xdnat_reason forward_as(const struct stored *stored, stru
 
 /* How the packet leaves that has made its flow: by the half that was just put into the
  * table. */
-static __always_inline void forward_as_made(struct making *making)
+static __always_inline void forward_as_made(struct making *making, struct xdnat_rule *rule)
 {
 	struct translation *to = &making->to;
 
+	if (rule->id == making->rule) /* else it went meanwhile */
+		__sync_fetch_and_add(&rule->flows_made, 1);
 	making->mss_host = 0;
 	if (making->traits.tcp_flags & TCP_SYN)
 		making->mss_host =
@@ -237,6 +239,7 @@ static __noinline void forward_await(struct making *making)
 static __always_inline enum xdnat_reason forward_decide(void *ctx, struct making *making)
 {
 	enum xdnat_reason reason;
+	struct xdnat_rule *rule;
 	struct stored stored;
 
 	if (flow_find(&making->original, &stored)) {
@@ -246,11 +249,14 @@ static __always_inline enum xdnat_reason forward_decide(void *ctx, struct making
 		if (!forward_end(&stored, making))
 			return XDNAT_DROP_BUSY;
 	}
-	reason = forward_new(ctx, making);
+	rule = forward_rule(making);
+	if (!rule)
+		return XDNAT_PASS_NO_RULE;
+	reason = forward_new(ctx, making, rule);
 	if (!reason)
 		reason = flow_make();
 	if (!reason)
-		forward_as_made(making);
+		forward_as_made(making, rule);
 	if (reason != XDNAT_DROP_BUSY)
 		return reason;
 	forward_await(making);
