@@ -31,12 +31,13 @@ static inline __attribute__((always_inline)) __u32 csum_diff32(__be32 from, __be
 }
 
 /* HC' = ~(~HC + delta), RFC 1624 eqn. 3: the one's complement of either side is taken, and
- * what was a carry to fold is a borrow. */
+ * what was a carry to fold is a borrow, which is all of the difference's upper half. That is
+ * added to the lower one by a multiplication. */
 static inline __attribute__((always_inline)) __sum16 csum_apply(__sum16 check, __u16 delta)
 {
-	__s32 sum = (__u16)check - delta;
+	__u32 sum = (__u16)check - delta;
 
-	return (__sum16)(sum + (sum >> 31));
+	return (__sum16)(sum * 0x00010001 >> 16);
 }
 
 #endif

@@ -19,18 +19,25 @@
 #include "maps.bpf.h"
 #include "packet.bpf.h"
 
-static __always_inline __u32 port_bit(const __u8 *bits, __be16 port)
+/* offset: of those bits that are asked for. The address is added up by hand: clang copies
+ * what it adds the byte's number to. */
+static __always_inline __u32 port_bit(const struct xdnat_port_bits *bits, __u32 offset, __be16 port)
 {
-	return bits[port / XDNAT_PORTS_A_BYTE] >> port % XDNAT_PORTS_A_BYTE;
+	const __u8 *byte = (const __u8 *)(long)(port / XDNAT_PORTS_A_BYTE);
+
+	asm("%0 += %1" : "+r"(byte) : "r"(bits));
+	return byte[offset] >> port % XDNAT_PORTS_A_BYTE;
 }
 
-static __always_inline bool is_foreign(union xdnat_ports ports)
+/* ports: as they stand in the packet; reading them there anew is cheaper than taking them out
+ * of a word. */
+static __always_inline bool is_foreign(const union xdnat_ports *ports)
 {
 	const struct xdnat_port_bits *bits = &xdnat_ports;
 
 	barrier_var(bits); /* else clang loads the address twice */
-	return !((port_bit(bits->as_destination, ports.dport) |
-		  port_bit(bits->as_source, ports.sport)) &
+	return !((port_bit(bits, offsetof(struct xdnat_port_bits, as_destination), ports->dport) |
+		  port_bit(bits, offsetof(struct xdnat_port_bits, as_source), ports->sport)) &
 		 1);
 }
 

@@ -120,12 +120,17 @@ static __always_inline void frame_rewrite_plain(bool is_v6, const struct plain *
 /* The rule that a packet of no flow is for, or 0. */
 static __always_inline __u32 frame_rule(bool is_v6, const struct plain *pkt, __u64 last)
 {
-	const struct ipv6hdr *ip6 = pkt->l3;
-	const struct iphdr *ip4 = pkt->l3;
+	const void *frame = pkt->l3 - ETH_HLEN;
+	const struct ipv6hdr *ip6;
+	const struct iphdr *ip4;
 	union xdnat_ports ports;
 
-	barrier_var(last); /* else clang keeps the port for this, on the stack */
+	/* Else clang has the port and the address at hand for this, on the fast path. */
+	barrier_var(last);
+	barrier_var(frame);
 	ports.both = last;
+	ip6 = frame + ETH_HLEN;
+	ip4 = frame + ETH_HLEN;
 	if (is_v6)
 		return rule_find6(&ip6->daddr, ports.dport, pkt->proto);
 	return rule_find4(ip4->daddr, ports.dport, pkt->proto);
@@ -139,26 +144,24 @@ static __always_inline enum frame_fate frame_translate(bool is_v6, const struct 
 						       struct plain *pkt, __u32 *out_ifindex)
 {
 	__u32 now = life_now(); /* a call to clang: first, while there is little to keep */
-	const __u64 *addrs = plain_addrs(is_v6, pkt);
 	struct packet_key key = {
-		.addrs = addrs,
-		.first = addrs[0],
+		.frame = pkt->l3 - ETH_HLEN,
 		.last = pkt->ports.both | (__u64)pkt->proto << 32,
 	};
 	struct translation to;
 	struct xdnat_half *half;
-	__u64 word;
+	__u64 word, bytes;
 	void *slot;
 
 	if (!probe_find(is_v6, &key, &slot, &word))
 		return word || frame_rule(is_v6, pkt, key.last) ? FRAME_OPEN : FRAME_FOREIGN;
 	half = half_of(is_v6, slot);
+	bytes = plain_bytes(is_v6, pkt->l3);
 	if (!life_is_settled(word) || life_tick_is_over(xdnat_until(word), now) ||
-	    !half_is_way(half, pkt->l3 - ETH_HLEN, pkt->bytes) ||
-	    READ_ONCE(half->in_ifindex) != ctx->ingress_ifindex ||
+	    !half_is_way(is_v6, &slot, key.frame, bytes, ctx->ingress_ifindex) ||
 	    !slot_copy(is_v6, slot, word, &to))
 		return FRAME_OPEN;
-	half_count(half, 1, pkt->bytes);
+	half_count(half, 1, bytes);
 	frame_rewrite_plain(is_v6, pkt, &to);
 	*out_ifindex = to.out_ifindex;
 	return FRAME_REWRITTEN;
@@ -172,7 +175,7 @@ static __always_inline enum frame_fate frame_plain(bool is_v6, const struct xdp_
 
 	if (!plain_has_ports(is_v6, end, &pkt))
 		return FRAME_OPEN;
-	if (is_foreign(pkt.ports))
+	if (is_foreign(pkt.l4))
 		return FRAME_FOREIGN;
 	if (pkt.proto == IPPROTO_TCP) {
 		pkt.proto = IPPROTO_TCP;
@@ -192,12 +195,12 @@ static __always_inline enum frame_fate frame_plain(bool is_v6, const struct xdp_
 #define FRAME_HEAD4	 (bpf_htons(ETH_P_IP) | IP4_FIRST_BYTE << 16)
 #define FRAME_HEAD_MASK6 0x00f0ffff
 #define FRAME_HEAD6	 (bpf_htons(ETH_P_IPV6) | 0x60 << 16)
-#define FRAME_LEAST	 (ETH_HLEN + sizeof(struct iphdr) + sizeof(struct udphdr))
 
 /* data: FRAME_LEAST bytes. */
 static __always_inline bool frame_is_of(bool is_v6, const void *data)
 {
-	__u32 head = *(const __u32 *)(data + offsetof(struct ethhdr, h_proto));
+	/* Volatile: else clang copies it, for the family that it is not. */
+	__u32 head = *(const volatile __u32 *)(data + offsetof(struct ethhdr, h_proto));
 
 	return is_v6 ? (head & FRAME_HEAD_MASK6) == FRAME_HEAD6
 		     : (head & FRAME_HEAD_MASK4) == FRAME_HEAD4;

@@ -32,7 +32,7 @@ static __always_inline bool glance_is_foreign(bool is_v6, const struct __sk_buff
 	struct plain pkt = {.l3 = glance_l3(skb, data, is_v6 ? 6 : 4)};
 
 	return plain_has_ports(is_v6, end, &pkt) &&
-	       plain_is_version(is_v6, *(const __u8 *)pkt.l3) && is_foreign(pkt.ports);
+	       plain_is_version(is_v6, *(const __u8 *)pkt.l3) && is_foreign(pkt.l4);
 }
 
 /* True for a plain packet that is nobody's. False: skb_parse() has to look. */

@@ -38,20 +38,24 @@ static __always_inline void half_copy(const struct xdnat_half *half, struct tran
 		words[i] = from[i];
 }
 
-/* Is the frame to the address that the last packet came to, and is there room on the way
- * out for so many bytes from the IP header on? */
-static __always_inline bool half_is_way(const struct xdnat_half *half, const void *frame,
-					__u64 bytes)
+/* Is the frame to the address that the last packet came to, by the same interface, and is
+ * there room on the way out for so many bytes from the IP header on? All that tells is read
+ * before what is read through *slot then. */
+static __always_inline bool half_is_way(bool is_v6, void **slot, const void *frame, __u64 bytes,
+					__u32 ifindex)
 {
+	const struct xdnat_half *half = half_of(is_v6, *slot);
 	/* Six bytes of address, which come first, and two of MTU, the upper ones. */
 	__u64 mac_mtu = *(const volatile __u64 *)half->in_mac;
 	__u64 differ = (mac_mtu ^ *(const __u64 *)frame) << 16;
+	__u32 in_ifindex = READ_ONCE(half->in_ifindex);
 
 	barrier_var(differ); /* else clang takes a mask for the shift, and loads it */
-	return !differ && bytes <= mac_mtu >> 48;
+	*slot += after_load(mac_mtu ^ in_ifindex);
+	return !differ && bytes <= mac_mtu >> 48 && in_ifindex == ifindex;
 }
 
-static __always_inline void half_count(struct xdnat_half *half, __u32 packets, __u32 bytes)
+static __always_inline void half_count(struct xdnat_half *half, __u32 packets, __u64 bytes)
 {
 	half->packets += packets;
 	half->bytes += bytes;

@@ -155,11 +155,16 @@ static __always_inline bool stored_refresh(struct stored *stored)
 }
 
 /* The family's tables and sizes. */
-static __always_inline void *bucket_slots(bool is_v6, __u32 bucket)
+static __always_inline void *bucket_slots_at(bool is_v6, const __u32 *bucket)
 {
 	if (is_v6)
-		return bpf_map_lookup_elem(&xdnat_flows6, &bucket);
-	return bpf_map_lookup_elem(&xdnat_flows4, &bucket);
+		return bpf_map_lookup_elem(&xdnat_flows6, bucket);
+	return bpf_map_lookup_elem(&xdnat_flows4, bucket);
+}
+
+static __always_inline void *bucket_slots(bool is_v6, __u32 bucket)
+{
+	return bucket_slots_at(is_v6, &bucket);
 }
 
 static __always_inline struct xdnat_bucket *bucket_get(bool is_v6, __u32 bucket)

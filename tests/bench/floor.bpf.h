@@ -26,7 +26,7 @@ struct {
 
 static __always_inline void *floor_find(bool is_v6, const struct plain *pkt)
 {
-	const __u64 *addrs = plain_addrs(is_v6, pkt);
+	const __u64 *addrs = plain_addrs(is_v6, pkt->l3);
 	__u64 key[5];
 
 	for (int i = 0; i < (is_v6 ? 4 : 1); i++)

@@ -45,10 +45,11 @@ struct {
 
 static __always_inline void *hash_find(bool is_v6, const struct packet_key *key)
 {
+	const __u64 *addrs = plain_addrs(is_v6, key->frame + ETH_HLEN);
 	__u64 copy[5];
 
 	for (int i = 0; i < (is_v6 ? 4 : 1); i++)
-		copy[i] = key->addrs[i];
+		copy[i] = addrs[i];
 	copy[is_v6 ? 4 : 1] = key->last;
 	if (is_v6)
 		return bpf_map_lookup_elem(&bench_hash6, copy);
@@ -60,27 +61,25 @@ static __always_inline bool hash_translate(bool is_v6, const struct xdp_md *ctx,
 					   __u32 *out_ifindex)
 {
 	__u32 now = life_now();
-	const __u64 *addrs = plain_addrs(is_v6, pkt);
 	struct packet_key key = {
-		.addrs = addrs,
-		.first = addrs[0],
+		.frame = pkt->l3 - ETH_HLEN,
 		.last = pkt->ports.both | (__u64)pkt->proto << 32,
 	};
 	struct translation to;
 	struct xdnat_half *half;
-	__u64 word, again;
+	__u64 word, again, bytes;
 	void *slot = hash_find(is_v6, &key);
 
 	if (!slot)
 		return false;
 	half = half_of(is_v6, slot);
 	word = READ_ONCE(half->word);
+	bytes = plain_bytes(is_v6, pkt->l3);
 	if (!life_is_settled(word) || life_tick_is_over(xdnat_until(word), now) ||
-	    !half_is_way(half, pkt->l3 - ETH_HLEN, pkt->bytes) ||
-	    READ_ONCE(half->in_ifindex) != ctx->ingress_ifindex ||
+	    !half_is_way(is_v6, &slot, key.frame, bytes, ctx->ingress_ifindex) ||
 	    !slot_copy(is_v6, slot, word, &to) || !slot_is_of(is_v6, &slot, &key, &again))
 		return false;
-	half_count(half, 1, pkt->bytes);
+	half_count(half, 1, bytes);
 	frame_rewrite_plain(is_v6, pkt, &to);
 	*out_ifindex = to.out_ifindex;
 	return true;
@@ -94,7 +93,7 @@ static __always_inline bool hash_plain(bool is_v6, const struct xdp_md *ctx, __u
 	struct plain pkt = {.l3 = data + ETH_HLEN};
 
 	if (data + FRAME_LEAST > end || !frame_is_of(is_v6, data) ||
-	    !plain_has_ports(is_v6, end, &pkt) || is_foreign(pkt.ports))
+	    !plain_has_ports(is_v6, end, &pkt) || is_foreign(pkt.l4))
 		return false;
 	if (pkt.proto == IPPROTO_TCP) {
 		pkt.proto = IPPROTO_TCP;
