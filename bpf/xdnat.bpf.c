@@ -52,7 +52,7 @@ static __always_inline int handle_frame(struct xdp_md *ctx)
 
 	switch (frame_fast(ctx, frame_bytes, &out_ifindex)) {
 	case FRAME_REWRITTEN:
-		stats_add(&stats_forwarded[XDNAT_HOOK_XDP], 1, frame_bytes);
+		stats_add(&stats_forwarded, 1, frame_bytes);
 		return frame_send(ctx, out_ifindex);
 	case FRAME_FOREIGN:
 		stats_add(&stats_foreign[XDNAT_HOOK_XDP], 1, frame_bytes);
@@ -69,6 +69,12 @@ int xdnat_xdp(struct xdp_md *ctx)
 }
 
 /* Foreign packets go on to other people's filters. */
+static __always_inline int skb_pass_foreign(const struct __sk_buff *skb, __u32 hook)
+{
+	stats_add(&stats_foreign[hook], skb->gso_segs ?: 1, skb->wire_len);
+	return TC_ACT_UNSPEC;
+}
+
 static __always_inline int skb_verdict(const struct __sk_buff *skb, __u32 hook,
 				       enum xdnat_reason reason, int forwarded)
 {
@@ -80,12 +86,13 @@ static __always_inline int skb_verdict(const struct __sk_buff *skb, __u32 hook,
 
 static __always_inline int handle_ingress(struct __sk_buff *skb)
 {
-	int forwarded = TC_ACT_SHOT;
 	enum xdnat_reason reason;
+	int forwarded;
 
 	skb_begin(skb);
 	if (skb_is_foreign(skb))
-		return skb_verdict(skb, XDNAT_HOOK_INGRESS, XDNAT_PASS_NO_RULE, forwarded);
+		return skb_pass_foreign(skb, XDNAT_HOOK_INGRESS);
+	forwarded = TC_ACT_SHOT;
 	reason = skb_ingress(skb, &forwarded);
 	return skb_verdict(skb, XDNAT_HOOK_INGRESS, reason, forwarded);
 }
@@ -102,8 +109,7 @@ static __always_inline int handle_egress(struct __sk_buff *skb)
 
 	if (!skb_end_translated(skb)) {
 		if (skb_is_foreign(skb))
-			return skb_verdict(skb, XDNAT_HOOK_EGRESS, XDNAT_PASS_NO_RULE,
-					   TC_ACT_UNSPEC);
+			return skb_pass_foreign(skb, XDNAT_HOOK_EGRESS);
 		reason = skb_egress(skb);
 	}
 	return skb_verdict(skb, XDNAT_HOOK_EGRESS, reason, TC_ACT_UNSPEC);

@@ -113,7 +113,7 @@ static __always_inline int hash_nat(bool is_v6, struct xdp_md *ctx)
 
 	if (!hash_plain(is_v6, ctx, frame_bytes, &out_ifindex))
 		return XDP_PASS;
-	stats_add(&stats_forwarded[XDNAT_HOOK_XDP], 1, frame_bytes);
+	stats_add(&stats_forwarded, 1, frame_bytes);
 	return frame_send(ctx, out_ifindex);
 }
 
