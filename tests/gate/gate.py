@@ -28,7 +28,8 @@ from packets import ACK, TCP, UDP  # noqa: E402
 from router import V4, V6, Router  # noqa: E402
 
 BUDGET = os.path.join(HERE, "budget.json")
-ELSEWHERE = 1.05         # with another compiler or kernel than the budget's: at most
+ELSEWHERE = 1.15         # with another compiler or kernel than the budget's: at most;
+                         # clang 19 moves more of IPv6 to the stack and back: 258 of 227
 HEADROOM = 1.15          # of the program's size and the verifier's work
 OLDEST = (6, 12)         # before it, a per-CPU array lookup was a call
 IN_TICK, PAST_TICK = -1000, 2  # ticks ago that a half's tick ended
@@ -210,8 +211,9 @@ def main(words):
     is_same = have == budget["counted_with"]
     print("      counted with clang %(clang)s on %(kernel)s %(machine)s" % have)
     if not is_same:
-        print("      committed with clang %(clang)s on %(kernel)s %(machine)s: elsewhere 5 %% more "
-              "instructions will do" % budget["counted_with"])
+        print("      committed with clang %(clang)s on %(kernel)s %(machine)s: elsewhere %(more)d %% "
+              "more instructions will do" % dict(budget["counted_with"],
+                                                 more=round(100 * ELSEWHERE) - 100))
     kept = [judge(row, budget, is_same) for row in rows]
     if all(kept):
         return 0
