@@ -80,9 +80,7 @@ static __always_inline void lane_choose(struct stress_lane *lane, const struct s
 	else
 		choose_in_order(lane);
 	flow = flow_at(lane->flow);
-	lane->source_port = flow->client_port;
-	if (flow->group != STRESS_NO_GROUP && flow->source_port)
-		lane->source_port = flow->source_port;
+	lane->source_port = flow->source_port ?: flow->client_port;
 	lane->busy = busy_count();
 	lane->other_packets = READ_ONCE(other->packets);
 	if (lane->direction == XDNAT_ORIGINAL)

@@ -68,21 +68,25 @@ static __always_inline void claim_take(const struct stress_lane *lane, __u64 *cl
 		__sync_lock_test_and_set(claim, CLAIM_UNCLEAR << 32 | sequence_next());
 }
 
+/* The client's port, or one that was given. Where no other flow contends for the client's, it
+ * may still be its own flow's that the other lane is just ending. */
+static __always_inline bool is_port_of(const struct stress_flow *flow, __be16 port)
+{
+	if (flow->is_kept && flow->source_port && flow->source_port != port)
+		return false;
+	return (flow->group == STRESS_NO_GROUP && port == flow->client_port) ||
+	       (__u16)(bpf_ntohs(port) - STRESS_FIRST_PORT) < STRESS_PORTS;
+}
+
 static __always_inline bool judge_original(const struct stress_lane *lane,
 					   const struct stress_tuple *got)
 {
 	struct stress_flow *flow = flow_at(lane->flow);
 	struct stress_tuple want;
-	__be16 port = flow->client_port;
+	__be16 port = got->sport;
 
-	if (flow->group != STRESS_NO_GROUP) {
-		port = got->sport;
-		if ((__u16)(bpf_ntohs(port) - STRESS_FIRST_PORT) >= STRESS_PORTS ||
-		    (flow->is_kept && flow->source_port && flow->source_port != port))
-			return false;
-	}
 	tuple_leaving(flow, XDNAT_ORIGINAL, port, &want);
-	if (!is_same(&want, got))
+	if (!is_port_of(flow, port) || !is_same(&want, got))
 		return false;
 	flow->source_port = port;
 	if (flow->group != STRESS_NO_GROUP)

@@ -46,7 +46,7 @@ struct stress_flow {
 	__be16 listener_port;
 	__be16 target_port;
 	__be16 source_port; /* lanes: what it last left with */
-	__u32 group;	    /* STRESS_NO_GROUP: it always leaves with client_port */
+	__u32 group;	    /* STRESS_NO_GROUP: nobody else would leave with client_port */
 	__u8 is_v6;
 	__u8 is_tcp;
 	__u8 is_kept;	 /* confirmed, and nobody ends it: all of it is forwarded */
